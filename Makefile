@@ -1,0 +1,41 @@
+# make demo | test | faults | lint | bench
+#
+# On Linux the plain torch wheel carries CUDA (gigabytes). For the CPU build:
+#   make demo EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+EXTRA_INDEX_URL ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(EXTRA_INDEX_URL),--extra-index-url $(EXTRA_INDEX_URL))
+
+.PHONY: demo test faults lint bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/segtune run examples/brain.yaml
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not faults"
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m pytest -m faults
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("segtune needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -e '.[brain]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP_INSTALL) -e '.[brain,dev]'
+	touch $@

@@ -1,0 +1,52 @@
+"""A data set of a few tiny images and the hand-written trial that trains one step on it."""
+
+from typing import Any
+
+import numpy as np
+
+from components.data import SegmentationData, Split
+
+
+def tiny_data() -> SegmentationData:
+    """Bright discs on noise, 32×32: learnable in a step or two, so that the engine is what is measured."""
+    return SegmentationData(
+        name="discs",
+        mode="binary",
+        classes=("disc",),
+        train=_split("train", 4),
+        val=_split("val", 2),
+        test=_split("test", 2),
+    )
+
+
+def stock_trial(config: dict[str, Any], data: SegmentationData) -> None:
+    """What one writes by hand: build, train a step, score, report."""
+    import torch
+    from monai.losses import DiceCELoss
+    from ray import tune
+
+    from components.metrics import DiceCounts
+    from components.training import small_unet
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = small_unet(1, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    loss = DiceCELoss(sigmoid=True, lambda_dice=config["dice"], lambda_ce=1 - config["dice"])
+    images, masks = torch.from_numpy(data.train.images.copy()), torch.from_numpy(data.train.masks.copy())
+    loss(model(images), masks).backward()
+    optimizer.step()
+    counts = DiceCounts("binary")
+    with torch.inference_mode():
+        counts.add(model(torch.from_numpy(data.val.images.copy())), torch.from_numpy(data.val.masks.copy()))
+    tune.report({"val_dice": counts.scores().mean})
+
+
+def _split(name: str, cases: int) -> Split:
+    random = np.random.default_rng(len(name))
+    rows, columns = np.mgrid[:32, :32]
+    centres = random.integers(10, 22, size=(cases, 2))
+    masks = np.stack([(rows - y) ** 2 + (columns - x) ** 2 < 36 for y, x in centres])[:, None].astype(np.uint8)
+    images = (masks + 0.3 * random.standard_normal(masks.shape)).astype(np.float32)
+    names = tuple(f"{name}_{index}" for index in range(cases))
+    return Split(images, masks, names, names)

@@ -1,0 +1,6 @@
+"""Images and masks of a study: its splits, fingerprint and batches."""
+
+from components.data.batches import evaluation_batches, training_batches
+from components.data.dataset import SegmentationData, Split
+
+__all__ = ["SegmentationData", "Split", "evaluation_batches", "training_batches"]

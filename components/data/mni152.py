@@ -1,0 +1,80 @@
+"""Axial slices of the MNI152 brain template with its tissue maps: real data that needs no download.
+
+The template (Fonov et al., NeuroImage 54(1), 2011) and its grey- and white-matter probability maps are carried by the
+nilearn wheel.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from components.data.dataset import SegmentationData, Split
+from components.errors import MissingExtraError
+
+_SHAPE = (104, 112)  # multiples of 8 that hold the brain at 2 mm; the template's border is empty
+_TISSUE_THRESHOLD = 0.5  # a pixel is background unless grey and white matter together are more likely than not
+_MIN_TISSUE = 0.03  # a slice with less tissue than this share of its pixels shows next to no brain
+_BLOCK = 4  # neighbouring slices look alike: they are dealt in blocks, and a block is the independent unit
+_DEAL = ("train", "train", "val", "train", "test")
+
+
+def mni152_slices() -> SegmentationData:
+    """Load the template at 2 mm as background / grey / white matter slices of 104×112 pixels.
+
+    Returns:
+        Multiclass data; images are scaled to zero mean and unit variance over the whole volume.
+
+    Raises:
+        MissingExtraError: nilearn is not installed.
+
+    Example:
+        >>> mni152_slices().classes
+        ('background', 'grey', 'white')
+    """
+    image, grey, white = _volumes()
+    labels = np.where(grey + white < _TISSUE_THRESHOLD, 0, np.where(grey >= white, 1, 2)).astype(np.uint8)
+    image = (image - image.mean()) / image.std()
+    image, labels = _fit(image, fill=image.min()), _fit(labels, fill=0)
+    shown = np.flatnonzero((labels > 0).mean(axis=(0, 1)) >= _MIN_TISSUE)
+    members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for position in range(len(shown)):
+        members[_DEAL[position // _BLOCK % len(_DEAL)]].append(position)
+    splits = {name: _split(image, labels, shown, positions) for name, positions in members.items()}
+    return SegmentationData(name="mni152", mode="multiclass", classes=("background", "grey", "white"), **splits)
+
+
+def _volumes() -> tuple[npt.NDArray[np.float64], ...]:
+    try:
+        from nilearn import datasets  # noqa: PLC0415 - an extra, needed only here
+    except ImportError as error:
+        raise MissingExtraError("the MNI152 data needs nilearn. Hint: pip install 'segtune[brain]'") from error
+    loaders = (
+        datasets.load_mni152_template,
+        datasets.load_mni152_gm_template,
+        datasets.load_mni152_wm_template,
+    )
+    return tuple(np.asarray(load(resolution=2).get_fdata()) for load in loaders)
+
+
+def _fit(volume: np.ndarray, fill: float) -> np.ndarray:
+    """Crop the first two axes to the slice shape about the centre, or pad them with `fill`."""
+    for axis, wanted in enumerate(_SHAPE):
+        size = volume.shape[axis]
+        if size < wanted:
+            before = (wanted - size) // 2
+            pads = [(0, 0)] * volume.ndim
+            pads[axis] = (before, wanted - size - before)
+            volume = np.pad(volume, pads, constant_values=fill)
+        else:
+            start = (size - wanted) // 2
+            volume = np.take(volume, range(start, start + wanted), axis=axis)
+    return volume
+
+
+def _split(image: np.ndarray, labels: np.ndarray, shown: np.ndarray, positions: list[int]) -> Split:
+    slices = shown[positions]
+    return Split(
+        images=np.moveaxis(image[:, :, slices], -1, 0)[:, None].astype(np.float32),
+        masks=np.ascontiguousarray(np.moveaxis(labels[:, :, slices], -1, 0)),
+        cases=tuple(f"axial_{index:03d}" for index in slices),
+        groups=tuple(f"block_{position // _BLOCK:02d}" for position in positions),
+    )

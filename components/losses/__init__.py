@@ -1,0 +1,31 @@
+"""Losses for segmentation, their weighted sum, and schedules that move the weights.
+
+Logits are `(B, C, *spatial)`, 2D or 3D. All sums are taken in fp32 (double stays double), also under autocast.
+
+Example:
+    >>> loss = LossManager.create_loss_function({"type": "combined", "dice_weight": 0.7, "bce_weight": 0.3})
+    >>> scheduler = LossManager.create_loss_scheduler(loss, {"type": "adaptive"})
+"""
+
+from components.losses.adaptive import AdaptiveSchedule
+from components.losses.bce import EnhancedBCELoss
+from components.losses.breakdown import LossBreakdown, check_finite
+from components.losses.combined import CombinedLoss
+from components.losses.dice import EnhancedDiceLoss
+from components.losses.inputs import Mode
+from components.losses.manager import LossManager
+from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+
+__all__ = [
+    "AdaptiveSchedule",
+    "CombinedLoss",
+    "ConstantSchedule",
+    "EnhancedBCELoss",
+    "EnhancedDiceLoss",
+    "LinearSchedule",
+    "LossBreakdown",
+    "LossManager",
+    "LossSchedule",
+    "Mode",
+    "check_finite",
+]

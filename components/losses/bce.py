@@ -1,0 +1,140 @@
+"""Pixel losses: binary and categorical cross-entropy and their focal forms."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from components.errors import InvalidInputError
+from components.losses._checks import class_vector, require_known, require_length, require_number
+from components.losses.focal import sigmoid_focal, softmax_focal
+from components.losses.inputs import MODES, Mode, full_precision, prepare
+
+BCEVariant = Literal["bce", "focal"]
+
+
+class EnhancedBCELoss(nn.Module):
+    """Cross-entropy of each pixel, or its focal form, then the mean over pixels as torch takes it.
+
+    - `binary`, `multilabel`: BCE per channel; `focal` is Lin et al. 2017, eq. 5. Mean over pixels and channels.
+    - `multiclass`: softmax CE over exclusive classes; `focal` is eq. 4 with the softmax probability of the true
+      class. Mean over pixels (MONAI's softmax focal divides by the number of classes too). Class weights normalise
+      as in torch: by the sum of the true classes' weights. At gamma 0 focal is exactly CE.
+
+    Label smoothing e moves targets to (1 - e)*g + e/2 per channel, or (1 - e)*g + e/C over classes (Szegedy et al.
+    2016, section 7).
+
+    Args:
+        mode: what the channels mean.
+        variant: `bce` (CE in `multiclass`) or `focal`.
+        alpha: focal weight of foreground in 0-1, 1 - alpha of background; not in `multiclass`.
+        gamma: focus of `focal`; 0 removes it.
+        pos_weight: factor of the foreground term of BCE, one number or one per class; `bce` only, not `multiclass`.
+        label_smoothing: e above, at least 0 and below 1.
+        class_weights: one factor per class; not in `binary`.
+
+    Raises:
+        InvalidInputError: an argument does not fit.
+
+    Example:
+        >>> loss = EnhancedBCELoss()
+        >>> round(loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).item(), 4)  # log 2
+        0.6931
+    """
+
+    def __init__(
+        self,
+        mode: Mode = "binary",
+        variant: BCEVariant = "bce",
+        *,
+        alpha: float | None = None,
+        gamma: float = 2.0,
+        pos_weight: float | Sequence[float] | Tensor | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        require_known("mode", mode, MODES)
+        require_known("variant", variant, get_args(BCEVariant))
+        self.mode: Mode = mode
+        self.variant: BCEVariant = variant
+        self.gamma = require_number("gamma", gamma)
+        self.alpha = None if alpha is None else require_number("alpha", alpha, high=1.0)
+        self.label_smoothing = require_number("label_smoothing", label_smoothing, high=1.0)
+        if isinstance(pos_weight, int | float):
+            pos_weight = [require_number("pos_weight", pos_weight, open_low=True)]
+        self._check_combination(pos_weight=pos_weight is not None, class_weights=class_weights is not None)
+        self.pos_weight: Tensor | None
+        self.class_weights: Tensor | None
+        self.register_buffer("pos_weight", class_vector("pos_weight", pos_weight), persistent=False)
+        self.register_buffer("class_weights", class_vector("class_weights", class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss, fp32 (fp64 for fp64 logits).
+
+        Args:
+            logits: `(B, C, *spatial)`, floating.
+            target: see `components.losses.inputs.prepare`.
+        """
+        with full_precision(logits):
+            logits, target = prepare(logits, target, self.mode)
+            if self.class_weights is not None:
+                require_length("class_weights", self.class_weights, logits.shape[1])
+            if self.mode == "multiclass":
+                return self._over_classes(logits, target)
+            return self._per_channel(logits, target)
+
+    def extra_repr(self) -> str:
+        """Name the mode and the variant."""
+        return f"mode={self.mode!r}, variant={self.variant!r}"
+
+    def _check_combination(self, *, pos_weight: bool, class_weights: bool) -> None:
+        if self.label_smoothing == 1.0:
+            raise InvalidInputError(
+                "label_smoothing: found 1; expected below 1, as nothing of the target would be left."
+            )
+        if class_weights and self.mode == "binary":
+            raise InvalidInputError("class_weights: mode 'binary' has one class. Hint: use pos_weight.")
+        if self.mode == "multiclass" and (pos_weight or self.alpha is not None):
+            name = "pos_weight" if pos_weight else "alpha"
+            raise InvalidInputError(f"{name}: mode 'multiclass' has no foreground to weigh. Hint: use class_weights.")
+        if self.variant == "focal" and pos_weight:
+            raise InvalidInputError("pos_weight: variant 'focal' does not take it. Hint: use alpha.")
+        if self.variant == "bce" and self.alpha is not None:
+            raise InvalidInputError("alpha: variant 'bce' does not take it. Hint: use pos_weight, or variant 'focal'.")
+
+    def _per_channel(self, logits: Tensor, target: Tensor) -> Tensor:
+        smooth = self.label_smoothing
+        target = target * (1 - smooth) + smooth / 2
+        weights = None if self.class_weights is None else _per_class(self.class_weights, logits)
+        if self.variant == "bce":
+            return binary_cross_entropy_with_logits(logits, target, weight=weights, pos_weight=self._positive(logits))
+        losses = sigmoid_focal(logits, target, gamma=self.gamma, alpha=self.alpha)
+        return (losses if weights is None else losses * weights).mean()
+
+    def _positive(self, logits: Tensor) -> Tensor | None:
+        if self.pos_weight is None:
+            return None
+        if len(self.pos_weight) > 1:
+            require_length("pos_weight", self.pos_weight, logits.shape[1])
+        return _per_class(self.pos_weight, logits)
+
+    def _over_classes(self, logits: Tensor, target: Tensor) -> Tensor:
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
+        smooth = self.label_smoothing
+        if self.variant == "bce":
+            return cross_entropy(logits, target, weight=weights, label_smoothing=smooth)
+        losses = softmax_focal(logits, self.gamma)
+        if weights is not None:
+            losses = losses * _per_class(weights, logits)
+        pixels = losses.gather(1, target.unsqueeze(1)).squeeze(1)
+        if smooth > 0:
+            pixels = (1 - smooth) * pixels + smooth * losses.mean(1)
+        return pixels.mean() if weights is None else pixels.sum() / weights[target].sum()
+
+
+def _per_class(values: Tensor, logits: Tensor) -> Tensor:
+    """Shape `(C,)` to `(C, 1, ...)`, so that it broadcasts against `(B, C, *spatial)`."""
+    return torch.reshape(values.to(logits), (-1, *[1] * (logits.ndim - 2)))

@@ -1,0 +1,142 @@
+"""A weighted sum of named losses whose weights may move during training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from components.errors import InvalidInputError
+from components.losses._checks import require_known, require_number
+from components.losses.breakdown import LossBreakdown
+from components.losses.inputs import full_precision, widened
+from components.losses.running import RunningMeans
+
+
+class CombinedLoss(nn.Module):
+    """Sum of weight times term over named terms.
+
+    A term that the weights leave out has weight 0: it is watched in `breakdown` and does not train. Weights are plain
+    numbers, belong to `state_dict()` and come back with `load_state_dict()`.
+
+    While gradients are on, each call also adds its terms, detached, to means over the epoch (`epoch_means`), which
+    schedules read when a script hands them no term losses.
+
+    Args:
+        terms: losses by name, each called with `(logits, target)` and returning a scalar; a name is an identifier,
+            such as `dice`.
+        weights: by term name, finite, at least 0, one above 0; None gives each of K terms 1/K.
+
+    Raises:
+        InvalidInputError: names or weights do not fit.
+
+    Example:
+        >>> loss = CombinedLoss({"dice": EnhancedDiceLoss(), "bce": EnhancedBCELoss()}, {"dice": 0.7, "bce": 0.3})
+        >>> loss.weights
+        {'dice': 0.7, 'bce': 0.3}
+        >>> parts = loss.breakdown(logits, target)
+        >>> parts.total.backward()
+    """
+
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float] | None = None) -> None:
+        super().__init__()
+        if not terms:
+            raise InvalidInputError("terms: found none; expected at least one loss by name.")
+        for name, term in terms.items():
+            _check_term(name, term)
+        self.terms = nn.ModuleDict(dict(terms))
+        self._means = RunningMeans()
+        self._weights: dict[str, float] = {}
+        self.weights = {name: 1 / len(terms) for name in terms} if weights is None else weights
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """A copy of the weights, in the order of the terms; assigning checks and replaces them all."""
+        return dict(self._weights)
+
+    @weights.setter
+    def weights(self, weights: Mapping[str, float]) -> None:
+        self._weights = self.checked_weights(weights)
+
+    def checked_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Return one weight per term, 0 for those left out, without setting them.
+
+        Raises:
+            InvalidInputError: a name is no term, a value is not finite or below 0, or all are 0.
+        """
+        for name, value in weights.items():
+            require_known("weights: term", name, tuple(self.terms))
+            require_number(f"weights: {name}", value)
+        complete = {name: float(weights.get(name, 0.0)) for name in self.terms}
+        if not any(complete.values()):
+            raise InvalidInputError(f"weights: found {complete}; expected at least one above 0.")
+        return complete
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the weighted sum, scalar; terms of weight 0 are not computed.
+
+        Args:
+            logits: `(B, C, *spatial)`, floating; terms get them in fp32 (double stays double).
+            target: what the terms take.
+        """
+        return self.breakdown(logits, target, watched=False).total
+
+    def breakdown(self, logits: Tensor, target: Tensor, *, watched: bool = True) -> LossBreakdown:
+        """Return the weighted sum with the unweighted value of each term.
+
+        Args:
+            logits: as in `forward`.
+            target: as in `forward`.
+            watched: compute terms of weight 0 too, without gradient.
+        """
+        trained: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
+        with full_precision(logits):
+            logits = widened(logits)
+            for name, term in self.terms.items():
+                if self._weights[name] > 0:
+                    trained[name] = _scalar(name, term(logits, target))
+                    values[name] = trained[name].detach()
+                elif watched:
+                    with torch.no_grad():
+                        values[name] = _scalar(name, term(logits, target))
+            total = torch.stack([self._weights[name] * value for name, value in trained.items()]).sum()
+        if torch.is_grad_enabled():
+            self._means.add(values, cases=len(logits))
+        return LossBreakdown(total, values)
+
+    def epoch_means(self) -> dict[str, float]:
+        """Return each term's mean over the cases since `reset_epoch_means`; waits for the device."""
+        return self._means.values()
+
+    def reset_epoch_means(self) -> None:
+        """Start the means of a new epoch."""
+        self._means.reset()
+
+    def get_extra_state(self) -> dict[str, dict[str, float]]:
+        """Return what `state_dict` holds besides tensors: the weights."""
+        return {"weights": self.weights}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the weights from `state_dict`."""
+        self.weights = state["weights"]
+
+    def extra_repr(self) -> str:
+        """Name the weights."""
+        return f"weights={self._weights}"
+
+
+def _check_term(name: str, term: nn.Module) -> None:
+    # nn.ModuleDict keeps terms as attributes, so a method's name would be taken twice.
+    if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict, name):
+        raise InvalidInputError(f"terms: found the name {name!r}; expected an identifier such as 'dice' or 'my_loss'.")
+    if not isinstance(term, nn.Module):
+        raise InvalidInputError(f"terms: {name} is {type(term).__name__}; expected a torch.nn.Module.")
+
+
+def _scalar(name: str, value: Tensor) -> Tensor:
+    if value.ndim:
+        raise InvalidInputError(
+            f"loss term {name!r} returned shape {tuple(value.shape)}; expected a scalar. Hint: reduction='mean'."
+        )
+    return value

@@ -1,0 +1,106 @@
+"""The one place that says which logits and targets the losses take."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from components.errors import InvalidInputError
+
+Mode = Literal["binary", "multilabel", "multiclass"]
+MODES: tuple[Mode, ...] = ("binary", "multilabel", "multiclass")
+
+_IMAGE_NDIMS = (4, 5)  # (B, C, H, W) and (B, C, D, H, W)
+_INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def full_precision(logits: Tensor) -> torch.autocast:
+    """Return a context without autocast on the logits' device: half-precision sums overflow past 65,504."""
+    return torch.autocast(logits.device.type, enabled=False)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Return half-precision logits in fp32; others as they are."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def prepare(logits: Tensor, target: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+    """Check shapes and dtypes and bring both to the form that the losses compute with.
+
+    Only metadata is read, never a value: no device is waited for. That target values are 0-1 or valid classes is
+    the data's promise.
+
+    Args:
+        logits: `(B, C, *spatial)`, floating; C is 1 for `binary`, at least 2 for `multiclass`.
+        target: `multiclass`: integer class indices `(B, *spatial)`. Otherwise 0-1, soft allowed, in the shape of
+            the logits and of any float, integer or bool dtype; for `binary` also `(B, *spatial)`.
+        mode: what the channels mean.
+
+    Returns:
+        Logits in fp32 (double stays double), and the target: int64 `(B, *spatial)` for `multiclass`, otherwise
+        in the logits' shape and dtype.
+
+    Raises:
+        InvalidInputError: a shape, dtype or device does not fit.
+    """
+    _check_logits(logits, mode)
+    if target.device != logits.device:
+        raise InvalidInputError(f"target: found on {target.device}; expected on the logits' device {logits.device}.")
+    logits = widened(logits)
+    if mode == "multiclass":
+        _check_indices(logits, target)
+        return logits, target.long()
+    if mode == "binary" and target.ndim == logits.ndim - 1:
+        target = target.unsqueeze(1)
+    _check_same_shape(logits, target, mode)
+    return logits, target.to(logits.dtype)
+
+
+def _check_logits(logits: Tensor, mode: Mode) -> None:
+    if not logits.is_floating_point():
+        raise InvalidInputError(f"logits: found dtype {logits.dtype}; expected floats. Hint: pass raw network outputs.")
+    shape = tuple(logits.shape)
+    if logits.ndim not in _IMAGE_NDIMS or logits.numel() == 0:
+        raise InvalidInputError(
+            f"logits: found shape {shape}; expected (B, C, H, W) or (B, C, D, H, W), none of them 0."
+        )
+    if mode == "binary" and shape[1] != 1:
+        raise InvalidInputError(
+            f"logits: found {shape[1]} channels; mode 'binary' expects 1. "
+            "Hint: 'multilabel' for overlapping classes, 'multiclass' for exclusive ones."
+        )
+    if mode == "multiclass" and shape[1] == 1:
+        raise InvalidInputError(
+            "logits: found 1 channel; mode 'multiclass' expects at least 2, as softmax over one is always 1. "
+            "Hint: use mode 'binary'."
+        )
+
+
+def _check_indices(logits: Tensor, target: Tensor) -> None:
+    expected = (logits.shape[0], *logits.shape[2:])
+    if tuple(target.shape) != expected:
+        hints = {
+            (logits.shape[0], 1, *logits.shape[2:]): " Hint: drop the channel axis, target[:, 0].",
+            tuple(logits.shape): " Hint: one-hot targets become indices by target.argmax(1).",
+        }
+        hint = hints.get(tuple(target.shape), "")
+        raise InvalidInputError(
+            f"target: found shape {tuple(target.shape)}; mode 'multiclass' expects class indices {expected}.{hint}"
+        )
+    if target.dtype not in _INTEGER_DTYPES:
+        raise InvalidInputError(
+            f"target: found dtype {target.dtype}; mode 'multiclass' expects integer class indices. Hint: target.long()."
+        )
+
+
+def _check_same_shape(logits: Tensor, target: Tensor, mode: Mode) -> None:
+    if target.shape != logits.shape:
+        also = f" or {(logits.shape[0], *logits.shape[2:])}" if mode == "binary" else ""
+        hint = "" if mode == "binary" else " Hint: class indices need mode 'multiclass'."
+        raise InvalidInputError(
+            f"target: found shape {tuple(target.shape)}; mode {mode!r} expects {tuple(logits.shape)}{also}.{hint}"
+        )
+    if target.is_complex():
+        raise InvalidInputError(
+            f"target: found dtype {target.dtype}; expected floats, integers or bools between 0 and 1."
+        )

@@ -1,0 +1,84 @@
+"""The named kinds of loss terms, and one's own by dotted path."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from components.errors import InvalidInputError
+from components.losses._checks import listed, require_known
+from components.losses.bce import EnhancedBCELoss
+from components.losses.dice import EnhancedDiceLoss
+from components.losses.inputs import Mode
+
+_SMOOTHED = ("smooth_nr", "smooth_dr", "batch", "include_background", "class_weights")
+_CROSS_ENTROPY = ("pos_weight", "label_smoothing", "class_weights")
+
+# What builds each kind from a mode, and the options it takes besides the mode.
+_KINDS: dict[str, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
+    "dice": (partial(EnhancedDiceLoss, variant="dice"), _SMOOTHED),
+    "jaccard": (partial(EnhancedDiceLoss, variant="jaccard"), _SMOOTHED),
+    "tversky": (partial(EnhancedDiceLoss, variant="tversky"), ("alpha", "beta", *_SMOOTHED)),
+    "focal_tversky": (partial(EnhancedDiceLoss, variant="focal_tversky"), ("alpha", "beta", "gamma", *_SMOOTHED)),
+    "bce": (partial(EnhancedBCELoss, variant="bce"), _CROSS_ENTROPY),
+    "ce": (partial(EnhancedBCELoss, variant="bce"), _CROSS_ENTROPY),
+    "focal": (partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights")),
+}
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the names of the built-in kinds."""
+    return tuple(_KINDS)
+
+
+def build_term(kind: str, mode: Mode, options: Mapping[str, Any]) -> nn.Module:
+    """Build one loss term.
+
+    Args:
+        kind: a name of `kinds()`, or `package.module:Class` for one's own.
+        mode: what the channels mean; one's own class gets it if its constructor names `mode`.
+        options: further constructor arguments.
+
+    Raises:
+        InvalidInputError: no such kind or option, or an option's value does not fit.
+    """
+    if isinstance(kind, str) and ":" in kind:
+        return _build_own(kind, mode, options)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        require_known("loss kind", kind, (*_KINDS, "package.module:Class"))
+    if kind == "ce" and mode != "multiclass":
+        raise InvalidInputError(f"loss kind 'ce': softmax needs exclusive classes, mode is {mode!r}. Hint: use 'bce'.")
+    build, known = _KINDS[kind]
+    for name in options:
+        require_known(f"loss kind {kind!r}: option", name, known)
+    return build(mode=mode, **options)
+
+
+def _build_own(path: str, mode: Mode, options: Mapping[str, Any]) -> nn.Module:
+    build = _imported(path)
+    signature = inspect.signature(build)
+    given = {"mode": mode, **options} if "mode" in signature.parameters else dict(options)
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise InvalidInputError(f"loss kind {path!r} with options {listed(options)}: {error}.") from error
+    term = build(**given)
+    if not isinstance(term, nn.Module):
+        raise InvalidInputError(f"loss kind {path!r}: built {type(term).__name__}; expected a torch.nn.Module.")
+    return term
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInputError(
+            f"loss kind {path!r}: {error}. Hint: write package.module:Class, importable from where you run."
+        ) from error
+    if not callable(found):
+        raise InvalidInputError(f"loss kind {path!r}: found {type(found).__name__}; expected a class.")
+    return found  # type: ignore[no-any-return]  # callable() told so

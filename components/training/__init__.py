@@ -1,0 +1,17 @@
+"""The training loop and what it is built from: network, optimiser, seeds."""
+
+from components.training.loop import evaluate, train_epoch
+from components.training.network import small_unet
+from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer
+from components.training.seeds import seed_everything
+
+__all__ = [
+    "LR_SCHEDULES",
+    "OPTIMIZERS",
+    "build_lr_schedule",
+    "build_optimizer",
+    "evaluate",
+    "seed_everything",
+    "small_unet",
+    "train_epoch",
+]

@@ -1,0 +1,99 @@
+"""One epoch of training and one pass of evaluation; the caller owns the loop over epochs."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from components.data import Split, evaluation_batches
+from components.errors import InvalidInputError
+from components.losses import CombinedLoss, check_finite
+from components.metrics.dice import DiceCounts, DiceScores, Mode
+
+Precision = Literal["fp32", "bf16"]
+
+
+def train_epoch(
+    model: nn.Module,
+    loss: CombinedLoss,
+    optimizer: Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    epoch: int,
+    precision: Precision = "fp32",
+) -> dict[str, float]:
+    """Train one epoch in place.
+
+    Args:
+        model: network from images to logits, on the device that trains it.
+        loss: combined loss; computed in fp32 outside autocast.
+        optimizer: steps once a batch.
+        batches: images and targets, as `components.data.training_batches` yields them.
+        epoch: 1-based, for error messages.
+        precision: `bf16` runs the forward pass under autocast.
+
+    Returns:
+        `train_loss` and, for each term, its unweighted `loss_<term>`; means over cases.
+
+    Raises:
+        NonFiniteLossError: a term became NaN or infinite; the weights of the step before are kept.
+        InvalidInputError: there is no batch.
+    """
+    model.train()
+    device = _device(model)
+    sums: dict[str, float] = {}
+    cases = 0
+    for step, (images, target) in enumerate(batches, start=1):
+        optimizer.zero_grad(set_to_none=True)
+        with _autocast(device, precision):
+            logits = model(images.to(device))
+        parts = loss.breakdown(logits.float(), target.to(device))
+        check_finite(parts, epoch=epoch, where=f"batch {step}")
+        parts.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        optimizer.step()
+        cases += len(images)
+        for name, value in {"train_loss": parts.total, **_named(parts.terms)}.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(images)
+    if not cases:
+        raise InvalidInputError("training on no batch at all. Hint: check the training split.")
+    return {name: value / cases for name, value in sums.items()}
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, split: Split, *, mode: Mode, batch: int, precision: Precision = "fp32") -> DiceScores:
+    """Hard Dice of the model on every case of a split, in the given precision.
+
+    Args:
+        model: network from images to logits; put into evaluation mode.
+        split: cases to score, in order.
+        mode: what the masks mean.
+        batch: cases at a time; the score does not depend on it beyond the network's own rounding.
+        precision: as in `train_epoch`.
+    """
+    model.eval()
+    device = _device(model)
+    counts = DiceCounts(mode)
+    for images, target in evaluation_batches(split, size=batch):
+        with _autocast(device, precision):
+            logits = model(images.to(device))
+        counts.add(logits, target.to(device))
+    return counts.scores()
+
+
+def _named(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"loss_{name}": value for name, value in terms.items()}
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    if precision == "fp32":
+        return nullcontext()
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    raise InvalidInputError(f"precision: found {precision!r}; use 'fp32' or 'bf16'.")

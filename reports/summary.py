@@ -1,0 +1,128 @@
+"""A study in a few lines of text: how far it is, and how it ended."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from reports.tables import load_trials, trials_csv
+from tuning.record import StudyDirectory
+
+_WIDTH = 160  # of the table when the output is no terminal
+_LOG_LINES = 5
+
+
+def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) -> list[str]:
+    """How far the study is: states, best so far, running trials."""
+    record = study.read()
+    settings = record["settings"]
+    states = ", ".join(f"{count} {state}" for state, count in trials["state"].value_counts().items()) or "no trial yet"
+    attempts = sum(event["event"] == "start" for event in study.attempts())
+    word = "running" if running else "not running"
+    lines = [
+        f"study     {settings['name']} in {study.root}",
+        f"now       {word}; {attempts} attempt{'' if attempts == 1 else 's'} so far",
+        f"trials    {states}",
+    ]
+    unfinished = trials[trials["state"] == "running"]
+    verb = "at" if running else "interrupted at"
+    lines += [
+        f"          {trial_label(row)} {verb} epoch {row.epochs} of {settings['training']['epochs']}"
+        for row in unfinished.itertuples()
+    ]
+    return lines + _best_lines(trials)
+
+
+def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
+    """How the study ended: best trial beside the best baseline, its checkpoint, failures, tables."""
+    trials = load_trials(study.root)
+    lines = _best_lines(trials)
+    best = _best(trials[trials["baseline"].isna()])
+    if best is not None:
+        lines.append(f"settings  {json.dumps(best.params)}")
+        lines.append(f"model     {best.checkpoint or 'no checkpoint was saved'}")
+    for row in trials[trials["state"] == "failed"].itertuples():
+        lines.append(f"failed    {trial_label(row)}: {row.cause}")
+        tail = study.trial(int(row.number)).log_tail(_LOG_LINES)
+        lines += [f"            {line}" for line in tail.splitlines()]
+    return lines + [f"{'tables' if index == 0 else '':<9} {path}" for index, path in enumerate(tables)]
+
+
+def trials_text(directory: str | Path, form: str) -> str:
+    """The table of trials as `table`, `csv` or `json`."""
+    if form == "csv":
+        return trials_csv(directory)
+    trials = load_trials(directory)
+    if form == "json":
+        rows = [
+            {key: None if pd.isna(value) is True else value for key, value in row.items()} for row in _records(trials)
+        ]
+        return json.dumps(rows, indent=2) + "\n"
+    return _draw(trials)
+
+
+def trial_label(row: Any) -> str:
+    """`trial 7`, or `baseline dice`."""
+    return f"trial {row.number}" if row.number >= 0 else f"baseline {row.baseline or -row.number}"
+
+
+def _best(trials: pd.DataFrame) -> Any:
+    scored = trials[trials["best_dice"].notna() & (trials["state"] != "failed")]
+    return None if scored.empty else next(scored.loc[[scored["best_dice"].idxmax()]].itertuples())
+
+
+def _best_lines(trials: pd.DataFrame) -> list[str]:
+    best, baseline = _best(trials[trials["baseline"].isna()]), _best(trials[trials["baseline"].notna()])
+    lines = [
+        f"{name:<9} {trial_label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
+        for name, row in (("best", best), ("baseline", baseline))
+        if row is not None
+    ]
+    if best is not None and baseline is not None:
+        lines.append(
+            f"{'':<9} difference {best.best_dice - baseline.best_dice:+.4f} on validation, one seed, "
+            "best of many: no claim that it holds on new data"
+        )
+    return lines
+
+
+def _records(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        dict(zip(trials.columns, row, strict=True)) for row in trials.astype(object).itertuples(index=False, name=None)
+    ]
+
+
+def _draw(trials: pd.DataFrame) -> str:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("trial", "state", "best Dice", "epoch", "epochs", "seconds", "settings", "cause"):
+        table.add_column(name, justify="right" if name in ("best Dice", "epoch", "epochs", "seconds") else "left")
+    for row in trials.sort_values("best_dice", ascending=False).itertuples():
+        table.add_row(
+            trial_label(row),
+            row.state,
+            "" if pd.isna(row.best_dice) else f"{row.best_dice:.4f}",
+            "" if pd.isna(row.best_epoch) else str(row.best_epoch),
+            str(row.epochs),
+            f"{row.seconds:.1f}",
+            "" if row.baseline else describe_settings(row.params),
+            row.cause,
+        )
+    text = StringIO()
+    console = Console(file=text, width=_WIDTH)
+    console.print(table)
+    return text.getvalue()
+
+
+def describe_settings(params: dict[str, Any]) -> str:
+    """Sampled settings in one short line."""
+    return ", ".join(f"{path.rpartition('.')[2]} {_short(value)}" for path, value in params.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_short(part)}" for key, part in value.items() if part != 0)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,70 @@
+"""Ready-made parameters for the searches that most users want."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from search_spaces.distributions import Choice, Float, Int
+from search_spaces.errors import SpaceError, hint_for
+from search_spaces.modes import BINARY, cross_entropy_term
+from search_spaces.parameter import Parameter, When
+from search_spaces.simplex import Simplex
+
+
+def preset_parameters(name: str, mode: str = BINARY) -> tuple[Parameter, ...]:
+    """Give the parameters of a preset.
+
+    Raises:
+        SpaceError: If there is no such preset or mode.
+
+    Example:
+        >>> [parameter.name for parameter in preset_parameters("loss_weights")]
+        ['loss.weights']
+    """
+    if name not in PRESETS:
+        raise SpaceError(f"there is no preset {name!r}. {hint_for(name, PRESETS)}")
+    return _BUILDERS[name](cross_entropy_term(mode))
+
+
+def _loss_weights(cross_entropy: str) -> tuple[Parameter, ...]:
+    """The direction of the weights; under Adam their scale changes nothing, so it is not searched.
+
+    The terms are the compounds that SegLossOdyssey (Ma et al., 2021) found most robust.
+    """
+    return (Parameter("loss.weights", Simplex(("dice", cross_entropy, "focal"))),)
+
+
+def _checkpoint_strategies(_cross_entropy: str) -> tuple[Parameter, ...]:
+    """When to save.
+
+    Before averaging of checkpoints lands this changes what is kept and what saving costs, not the Dice. How many are
+    kept is no parameter: Ray Tune takes one number for all trials.
+    """
+    return (
+        Parameter("checkpoint.strategy", Choice(("best", "epoch", "interval"))),
+        Parameter("checkpoint.interval", Int(2, 5), when=When("checkpoint.strategy", "interval")),
+    )
+
+
+def _optimizer(_cross_entropy: str) -> tuple[Parameter, ...]:
+    """The optimiser's settings over the ranges in use for segmentation; momentum for SGD only."""
+    return (
+        Parameter("training.optimizer", Choice(("adamw", "sgd"))),
+        Parameter("training.lr", Float(1e-4, 1e-2, log=True)),
+        Parameter("training.weight_decay", Float(1e-6, 1e-2, log=True)),
+        Parameter("training.momentum", Float(0.8, 0.99), when=When("training.optimizer", "sgd")),
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[str], tuple[Parameter, ...]]] = {
+    "loss_weights": _loss_weights,
+    "checkpoint_strategies": _checkpoint_strategies,
+    "optimizer": _optimizer,
+}
+
+PRESETS: Mapping[str, str] = MappingProxyType(
+    {
+        "loss_weights": "weights of Dice, cross-entropy and focal loss, with sum 1",
+        "checkpoint_strategies": "when checkpoints are saved (what is kept and its cost, not the Dice)",
+        "optimizer": "optimiser, learning rate, weight decay, and momentum for SGD",
+    }
+)

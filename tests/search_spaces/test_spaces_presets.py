@@ -1,0 +1,73 @@
+import pytest
+
+from search_spaces import PRESETS, Space, SpaceError, baselines, preset
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("loss_weights", ["loss.weights  weights of dice, bce, focal with sum 1, under 0.02 becomes 0"]),
+        (
+            "checkpoint_strategies",
+            [
+                "checkpoint.strategy  one of best, epoch, interval",
+                "checkpoint.interval  int 2 to 5, when checkpoint.strategy is interval",
+            ],
+        ),
+        (
+            "optimizer",
+            [
+                "training.optimizer     one of adamw, sgd",
+                "training.lr            float 0.0001 to 0.01, log scale",
+                "training.weight_decay  float 1e-06 to 0.01, log scale",
+                "training.momentum      float 0.8 to 0.99, when training.optimizer is sgd",
+            ],
+        ),
+    ],
+)
+def test_presets_are_what_the_documentation_says(name: str, lines: list[str]) -> None:
+    assert preset(name).describe() == lines
+
+
+def test_all_presets_fit_together_in_both_modes() -> None:
+    for mode in ("binary", "multiclass"):
+        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 8
+
+
+def test_classes_have_ce_in_place_of_bce() -> None:
+    assert preset("loss_weights", mode="multiclass").distributions().keys() == {"loss.weights~dice", "loss.weights~ce"}
+
+
+def test_an_unknown_preset_or_mode_is_refused_with_a_hint() -> None:
+    with pytest.raises(SpaceError) as caught:
+        preset("loss_weigths")
+    assert str(caught.value) == "there is no preset 'loss_weigths'. Hint: did you mean loss_weights?"
+    for use in (lambda: preset("optimizer", mode="multi"), lambda: baselines("multi")):
+        with pytest.raises(SpaceError) as caught:
+            use()
+        assert str(caught.value) == "mode: 'multi' is unknown. Hint: did you mean multiclass?"
+
+
+def test_baselines_are_the_usual_losses_with_fixed_weights() -> None:
+    constant = {"type": "constant"}
+    focal = {"gamma": 2.0}
+    assert {baseline.name: baseline.overrides for baseline in baselines()} == {
+        "bce": {"loss.terms": {"bce": {}}, "loss.weights": {"bce": 1.0}, "loss.schedule": constant},
+        "dice": {"loss.terms": {"dice": {}}, "loss.weights": {"dice": 1.0}, "loss.schedule": constant},
+        "dice_bce": {
+            "loss.terms": {"dice": {}, "bce": {}},
+            "loss.weights": {"dice": 0.5, "bce": 0.5},
+            "loss.schedule": constant,
+        },
+        "dice_focal": {
+            "loss.terms": {"dice": {}, "focal": focal},
+            "loss.weights": {"dice": 0.5, "focal": 0.5},
+            "loss.schedule": constant,
+        },
+    }
+    assert [baseline.name for baseline in baselines("multiclass")] == ["ce", "dice", "dice_ce", "dice_focal"]
+
+
+def test_changing_a_baseline_leaves_the_next_one_alone() -> None:
+    baselines()[0].overrides["loss.weights"]["bce"] = 0.0
+    assert baselines()[0].overrides["loss.weights"] == {"bce": 1.0}

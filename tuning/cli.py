@@ -1,0 +1,138 @@
+"""The command `segtune`. Heavy imports stand inside the commands, so that `--help` answers at once."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tuning.study import StudyResult
+
+app = typer.Typer(
+    name="segtune",
+    help="Tune how segmentation networks are trained: losses, weights, schedules and checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+_OK, _SOME_FAILED, _USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED, _INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+
+class TableFormat(StrEnum):
+    """How a table is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+_Study = Annotated[Path, typer.Argument(metavar="DIR", help="study directory, such as studies/brain")]
+_Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="study file (YAML)")],
+    directory: Annotated[Path | None, typer.Option("--dir", help="study directory; default studies/<name>")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, such as training.lr=1e-3")
+    ] = None,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Launch a study, or go on with it: the same command on the same directory resumes."""
+    del debug
+    from rich.console import Console  # noqa: PLC0415
+
+    from tuning.config import StudyConfig  # noqa: PLC0415
+    from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.progress import make_progress  # noqa: PLC0415
+    from tuning.study import Study  # noqa: PLC0415
+    from tuning.study_file import read_study_file  # noqa: PLC0415
+
+    make_working_directory_importable()
+    config = StudyConfig.load(read_study_file(file, settings), source=str(file))
+    study = Study(config, directory or Path("studies") / config.name)
+    result = study.run(make_progress(Console(stderr=True)))
+    raise typer.Exit(_conclude(result, " ".join(["segtune", *sys.argv[1:]])))
+
+
+@app.command()
+def status(directory: _Study, debug: _Debug = False) -> None:  # noqa: FBT002 - a flag
+    """Say how far a study is, while it runs and after."""
+    del debug
+    from reports import load_trials  # noqa: PLC0415
+    from reports.summary import status_lines  # noqa: PLC0415
+    from tuning.lock import is_running  # noqa: PLC0415
+    from tuning.record import StudyDirectory  # noqa: PLC0415
+
+    study = StudyDirectory(directory)
+    trials = load_trials(study.root)
+    for line in status_lines(study, trials, running=is_running(study)):
+        typer.echo(line)
+
+
+@app.command()
+def report(
+    directory: _Study,
+    form: Annotated[
+        TableFormat, typer.Option("--format", help="how the table of trials is printed")
+    ] = TableFormat.TABLE,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Print the table of trials, and write the tables into the study."""
+    del debug
+    from reports import write_tables  # noqa: PLC0415
+    from reports.summary import trials_text  # noqa: PLC0415
+
+    typer.echo(trials_text(directory, form.value), nl=False)
+    for path in write_tables(directory):
+        typer.echo(f"written: {path}", err=True)
+
+
+def _conclude(result: "StudyResult", command: str) -> int:
+    """Write the tables, print how the study ended and give the exit code."""
+    from reports import write_tables  # noqa: PLC0415
+    from reports.summary import conclusion_lines  # noqa: PLC0415
+    from tuning.record import StudyDirectory  # noqa: PLC0415
+
+    for line in conclusion_lines(StudyDirectory(result.directory), write_tables(result.directory)):
+        typer.echo(line)
+    if result.interrupted:
+        typer.echo(f"interrupted; go on with: {command}", err=True)
+        return _INTERRUPTED
+    failed = sum(trial.state == "failed" for trial in result.trials)
+    if failed == len(result.trials):
+        return _NONE_SUCCEEDED
+    return _SOME_FAILED if failed else _OK
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Exit code of an error that a user can act on; None for one that only we can."""
+    from components.errors import ComponentError, MissingExtraError  # noqa: PLC0415
+    from search_spaces import SpaceError  # noqa: PLC0415
+    from tuning.errors import EngineError, StudyError  # noqa: PLC0415
+
+    if isinstance(error, EngineError | MissingExtraError):
+        return _ENVIRONMENT
+    return _USAGE if isinstance(error, StudyError | ComponentError | SpaceError) else None
+
+
+def main() -> None:
+    """Entry point: errors as one message with a hint, the traceback only with `--debug`."""
+    from tuning.packages import check_own_packages  # noqa: PLC0415
+
+    try:
+        check_own_packages()
+        app()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        code = _exit_code(error)
+        hint = "" if code is not None else "\nThis should not happen. Hint: run again with --debug and report it."
+        print(f"error: {error if code is not None else repr(error)}{hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(_INTERNAL if code is None else code)

@@ -1,0 +1,167 @@
+"""Starts Ray quietly and runs one attempt of a study on Ray Tune."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from tuning.config import ResourcesConfig
+from tuning.errors import EngineError
+from tuning.record.layout import trial_name
+from tuning.recorder import Recorder
+from tuning.scheduler import OBJECTIVE, StudyScheduler
+from tuning.searcher import JournalSearcher
+from tuning.trial import Shared, run_trial
+
+# Read by Ray when it starts. Each keeps it from doing or saying something that a study does itself or does not need.
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own snapshots are not used: the journal is the memory
+    "TUNE_MAX_PENDING_TRIALS_PG": "auto",
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attempt needs of Ray Tune.
+
+    Attributes:
+        folder: where Ray Tune keeps the attempt's checkpoints.
+        keep: best checkpoints kept a trial, beside the latest; None keeps all.
+    """
+
+    folder: Path
+    keep: int | None
+    resources: ResourcesConfig
+    shared: Shared
+    searcher: JournalSearcher
+    scheduler: StudyScheduler
+    recorder: Recorder
+    stopper: "StopFlag"
+
+
+class StopFlag(tune.Stopper):  # type: ignore[misc]  # Ray is not typed
+    """Stops the attempt cleanly once it is set."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set(self) -> None:
+        """Ask for a clean stop."""
+        self.is_set = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the attempt ends now."""
+        return self.is_set
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def concurrent_trials(resources: ResourcesConfig) -> int:
+    """Trials at a time: as asked for, or as many as the CPUs hold."""
+    return resources.concurrent or max(1, usable_cpus() // resources.cpus_per_trial)
+
+
+@contextlib.contextmanager
+def ray_running(resources: ResourcesConfig) -> Iterator[None]:
+    """Have Ray run on this machine; one that runs already, as in a notebook, is used and left running.
+
+    Raises:
+        EngineError: Ray does not start.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(usable_cpus(), concurrent_trials(resources) * resources.cpus_per_trial),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+        )
+    except Exception as error:
+        raise EngineError(f"Ray does not start: {error}. Hint: is /tmp or /dev/shm full?") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run_attempt(attempt: Attempt) -> None:
+    """Run trials until the searcher has no more, or the stop flag is set.
+
+    Raises:
+        EngineError: Ray Tune itself failed.
+    """
+    resources = attempt.resources
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, shared=attempt.shared),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=attempt.searcher,
+            scheduler=attempt.scheduler,
+            num_samples=-1,
+            max_concurrent_trials=concurrent_trials(resources),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial_name(trial.config["number"]),
+            trial_name_creator=lambda trial: trial_name(trial.config["number"]),
+        ),
+        run_config=tune.RunConfig(
+            name=attempt.folder.name,
+            storage_path=str(attempt.folder.parent),
+            callbacks=[attempt.recorder],
+            stop=attempt.stopper,
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=attempt.keep,
+                checkpoint_score_attribute="checkpoint_dice",
+                checkpoint_score_order="max",
+            ),
+        ),
+    )
+    with warnings.catch_warnings(), _quiet_logs():
+        warnings.simplefilter("ignore")
+        try:
+            tuner.fit()
+        except Exception as error:
+            raise EngineError(f"Ray Tune failed: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+    logger = logging.getLogger("ray")
+    level, logger.level = logger.level, logging.CRITICAL
+    try:
+        yield
+    finally:
+        logger.level = level
+
+
+__all__ = ["OBJECTIVE", "Attempt", "StopFlag", "concurrent_trials", "ray_running", "run_attempt", "usable_cpus"]

@@ -1,0 +1,25 @@
+"""Errors of a study, named for the event; each is also the builtin that a caller would expect."""
+
+
+class StudyError(Exception):
+    """Base of every error that a study raises on purpose."""
+
+
+class StudyConfigError(StudyError, ValueError):
+    """The study file or an override is wrong; the text lists every problem."""
+
+
+class StudyMismatchError(StudyError, ValueError):
+    """The study directory belongs to other data, other settings or another format version."""
+
+
+class StudyNotFoundError(StudyError, FileNotFoundError):
+    """There is no study in the directory."""
+
+
+class StudyBusyError(StudyError, BlockingIOError):
+    """Another process is running the study."""
+
+
+class EngineError(StudyError, RuntimeError):
+    """Ray could not be started or died under the study."""

@@ -1,0 +1,38 @@
+"""What a trial prints, caught line by line so that the driver can write it to the trial's log."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+
+
+class CapturedOutput(StringIO):
+    """Collects text; `take` hands over what came since the last call."""
+
+    def take(self) -> str:
+        """Text since the last call."""
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+@contextmanager
+def captured_output() -> Iterator[CapturedOutput]:
+    """Catch stdout, stderr, warnings and log records of INFO and above of this process, and put everything back."""
+    caught = CapturedOutput()
+    handler = logging.StreamHandler(caught)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with redirect_stdout(caught), redirect_stderr(caught), warnings.catch_warnings():
+            yield caught
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        sys.stdout.flush()

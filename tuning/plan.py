@@ -1,0 +1,79 @@
+"""What a run is about to do, in words, before it does it."""
+
+from dataclasses import dataclass
+
+from components.data import SegmentationData
+from search_spaces import Baseline, Space
+from tuning.config import TRIAL_SECTIONS, StudyConfig
+from tuning.engine import concurrent_trials
+from tuning.errors import StudyConfigError
+from tuning.record import StudyDirectory, TrialEntry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a run.
+
+    Attributes:
+        total: trials of the whole study, baselines included.
+        finished: of these, how many have ended already.
+        lines: the plan as text.
+    """
+
+    total: int
+    finished: int
+    epochs: int
+    lines: tuple[str, ...]
+
+
+def make_plan(
+    config: StudyConfig,
+    directory: StudyDirectory,
+    data: SegmentationData,
+    space: Space,
+    usual: tuple[Baseline, ...],
+    entries: list[TrialEntry],
+) -> Plan:
+    """Say what is kept, what goes on and what is new."""
+    kept = sum(entry.state != "running" for entry in entries)
+    total = max(len(usual) + config.search.trials, len(entries))
+    shape = "×".join(str(size) for size in data.train.images.shape[2:])
+    cases = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    stop = f"ASHA, from epoch {config.scheduler.grace}, best 1/{config.scheduler.reduction:g} go on"
+    lines = [
+        f"study     {config.name} in {directory.root}",
+        f"data      {data.name}: {cases}; {shape}, {data.mode} ({', '.join(data.foreground)})",
+        f"trials    {config.search.trials} drawn by {config.search.sampler}, and {len(usual)} baselines",
+        f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
+        f"each      up to {config.training.epochs} epochs, {_pace(config)}",
+        f"stopping  {stop if config.scheduler.type == 'asha' else 'none'}",
+        *(f"{'searched' if index == 0 else '':<9} {line}" for index, line in enumerate(space.describe())),
+    ]
+    return Plan(total, kept, config.training.epochs, tuple(lines))
+
+
+def check_space(space: Space, config: StudyConfig) -> None:
+    """Refuse parameters that are no setting of a trial.
+
+    Raises:
+        StudyConfigError: lists every problem.
+    """
+    problems = []
+    for parameter in space.parameters:
+        section, _, key = parameter.name.partition(".")
+        where = f"search.space.parameters.{parameter.name}"
+        if section not in TRIAL_SECTIONS:
+            problems.append(f"{where}: only settings of {', '.join(TRIAL_SECTIONS)} can be searched.")
+        elif key.partition(".")[0] not in type(getattr(config, section)).model_fields:
+            known = ", ".join(type(getattr(config, section)).model_fields)
+            problems.append(f"{where}: {section} has no setting {key!r}. Hint: it has {known}.")
+        elif parameter.name in ("training.epochs", "training.seed", "training.precision", "checkpoint.max_checkpoints"):
+            problems.append(f"{where}: must be the same for all trials of a study. Hint: set it in the file.")
+    if problems:
+        raise StudyConfigError("\n".join(problems))
+
+
+def _pace(config: StudyConfig) -> str:
+    cpus, gpus = config.resources.cpus_per_trial, config.resources.gpus_per_trial
+    devices = f"{cpus} CPU{'' if cpus == 1 else 's'}" + (f" and {gpus:g} GPU" if gpus else "")
+    return f"{concurrent_trials(config.resources)} at a time on {devices} each"

@@ -1,0 +1,181 @@
+"""Shows a running study: a live table on a terminal, else one plain line an event."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tuning.listener import Listener
+from tuning.plan import Plan
+from tuning.record import TrialEntry
+from tuning.scheduler import OBJECTIVE
+
+_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
+_REDRAW_S = 0.25
+_SHOWN_ENDED = 12  # the best of those that ended; the tables have them all
+
+
+@dataclass
+class Line:
+    """What is shown of one trial."""
+
+    number: int
+    name: str
+    state: str = "running"
+    epoch: int = 0
+    dice: float | None = None
+    best: float = -1.0
+    cause: str = ""
+
+
+@dataclass
+class Board:
+    """What is known of the run so far."""
+
+    total: int = 0
+    epochs: int = 0
+    finished_before: int = 0
+    started: float = field(default_factory=time.monotonic)
+    lines: dict[int, Line] = field(default_factory=dict)
+
+    def ended(self) -> list[Line]:
+        """Trials that ended in this run, best first."""
+        return sorted((line for line in self.lines.values() if line.state != "running"), key=lambda line: -line.best)
+
+    def summary(self) -> str:
+        """Counts, best so far and the time that is left."""
+        ended = self.ended()
+        done = self.finished_before + len(ended)
+        counts = ", ".join(
+            f"{count} {state}"
+            for state in _STYLES
+            if (count := sum(line.state == state for line in self.lines.values()))
+        )
+        best = max(self.lines.values(), key=lambda line: line.best, default=None)
+        parts = [f"{done}/{self.total} done", counts]
+        if best and best.best >= 0:
+            parts.append(f"best {best.best:.4f} ({best.name})")
+        if ended and done < self.total:
+            seconds = (time.monotonic() - self.started) / len(ended) * (self.total - done)
+            parts.append(f"about {_duration(seconds)} left")
+        return " · ".join(part for part in parts if part)
+
+
+class PlainProgress(Listener):
+    """One line an event."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.board = Board()
+
+    def planned(self, plan: Plan) -> None:
+        """Print the plan."""
+        self.board = Board(plan.total, plan.epochs, plan.finished)
+        self._say(*plan.lines)
+
+    def trial_started(self, number: int) -> None:
+        """Print that it started."""
+        self.board.lines[number] = Line(number, trial_label(number))
+        self._say(f"{trial_label(number)} started")
+
+    def epoch_done(self, number: int, row: dict[str, Any]) -> None:
+        """Remember the epoch."""
+        line = self.board.lines[number]
+        line.epoch, line.dice, line.best = row["epoch"], row[OBJECTIVE], max(line.best, row[OBJECTIVE])
+
+    def trial_ended(self, entry: TrialEntry) -> None:
+        """Print how it ended."""
+        line = self.board.lines[entry.number]
+        line.state, line.cause = entry.state, entry.cause
+        line.name = trial_label(entry.number, entry.baseline)
+        best = f", best Dice {line.best:.4f}" if line.best >= 0 else ""
+        ended = f"{entry.state}: {entry.cause}" if entry.state != "running" else "lost its worker and will go on"
+        self._say(f"{line.name} {ended}{best}", self.board.summary())
+
+    def stopping(self) -> None:
+        """Say that the stop is under way."""
+        self._say("stopping; press Ctrl-C once more to stop at once")
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveProgress(PlainProgress):
+    """A table that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._drawn = 0.0
+
+    def planned(self, plan: Plan) -> None:
+        """Print the plan, then show the table."""
+        super().planned(plan)
+        if plan.finished < plan.total:
+            self._live.start()
+
+    def tick(self) -> None:
+        """Redraw, at most a few times a second."""
+        if time.monotonic() - self._drawn > _REDRAW_S:
+            self._draw()
+
+    def close(self) -> None:
+        """Leave the last table standing."""
+        if self._live.is_started:
+            self._draw()
+            self._live.stop()
+
+    def stopping(self) -> None:
+        """Say that the stop is under way, above the table."""
+        self._live.console.print("stopping; press Ctrl-C once more to stop at once")
+
+    def _say(self, *lines: str) -> None:
+        if not self._live.is_started:
+            super()._say(*lines)
+
+    def _draw(self) -> None:
+        self._live.update(self._render(), refresh=True)
+        self._drawn = time.monotonic()
+
+    def _render(self) -> RenderableType:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading, justify in (("trial", "left"), ("state", "left"), ("epoch", "right"), ("Dice", "right")):
+            table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal, seen as str
+        table.add_column("best", justify="right")
+        table.add_column("why", overflow="ellipsis", no_wrap=True)
+        running = [line for line in self.board.lines.values() if line.state == "running"]
+        for line in self.board.ended()[:_SHOWN_ENDED] + running:
+            table.add_row(
+                line.name,
+                Text(line.state, style=_STYLES[line.state]),
+                f"{line.epoch}/{self.board.epochs}",
+                "" if line.dice is None else f"{line.dice:.4f}",
+                f"{line.best:.4f}" if line.best >= 0 else "",
+                line.cause,
+            )
+        return Group(table, Text(self.board.summary(), style="bold"))
+
+
+def make_progress(console: Console) -> PlainProgress:
+    """The display that fits the console."""
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+def trial_label(number: int, baseline: str | None = None) -> str:
+    """What a trial is called on the terminal: `trial 7`, or `baseline dice`."""
+    if number >= 0:
+        return f"trial {number}"
+    return f"baseline {baseline or -number}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

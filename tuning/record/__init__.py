@@ -1,0 +1,17 @@
+"""The format of a study directory: its files, its journal and what they say. Knows no Ray and no torch."""
+
+from tuning.record.journal import Journal, TrialEntry
+from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
+from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Journal",
+    "StudyDirectory",
+    "TrialDirectory",
+    "TrialEntry",
+    "append_line",
+    "cut_torn_tail",
+    "read_lines",
+    "rewrite_lines",
+]

@@ -1,0 +1,152 @@
+"""Where everything stands in a study directory."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuning.errors import StudyMismatchError, StudyNotFoundError
+from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, replace_text, rewrite_lines
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TrialDirectory:
+    """The record of one trial: `params.json`, `metrics.jsonl`, `checkpoints.jsonl` (the index) and `log.txt`."""
+
+    path: Path
+    study_root: Path
+
+    @property
+    def params(self) -> Path:
+        """The sampled settings of the trial."""
+        return self.path / "params.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def index(self) -> Path:
+        """One line a checkpoint, over all attempts, with paths relative to the study."""
+        return self.path / "checkpoints.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the trial printed."""
+        return self.path / "log.txt"
+
+    def epochs(self) -> dict[int, dict[str, Any]]:
+        """Row of each epoch; where an epoch was trained again, the later row counts."""
+        return {row["epoch"]: row for row in read_lines(self.metrics)}
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """Index lines of the checkpoints that are still there, by epoch; the later line of an epoch counts."""
+        lines = {line["epoch"]: line for line in read_lines(self.index) if (self.study_root / line["path"]).is_dir()}
+        return [lines[epoch] for epoch in sorted(lines)]
+
+    def best_checkpoint(self) -> dict[str, Any] | None:
+        """Index line with the best Dice; of equal ones the later."""
+        return max(self.checkpoints(), key=lambda line: (line["dice"], line["epoch"]), default=None)
+
+    def log_tail(self, lines: int = 10) -> str:
+        """The last lines of the log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+@dataclass(frozen=True)
+class StudyDirectory:
+    """A study directory; `root` is made absolute, since a journal lock on a relative path can spin for ever."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", self.root.absolute())
+
+    @property
+    def study_file(self) -> Path:
+        """The study as it was resolved; never rewritten."""
+        return self.root / "study.yaml"
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna journal, the one truth."""
+        return self.root / "journal.log"
+
+    @property
+    def attempts_file(self) -> Path:
+        """Start and end of each attempt."""
+        return self.root / "attempts.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the study."""
+        return self.root / "study.lock"
+
+    @property
+    def reports(self) -> Path:
+        """Tables and reports; can be thrown away and made again."""
+        return self.root / "report"
+
+    def exists(self) -> bool:
+        """Whether a study was made here."""
+        return self.study_file.exists()
+
+    def trial(self, number: int) -> TrialDirectory:
+        """The record of a trial."""
+        return TrialDirectory(self.root / "trials" / trial_name(number), self.root)
+
+    def attempt(self, attempt: int) -> Path:
+        """The folder of Ray Tune's own files for an attempt."""
+        return self.root / "attempts" / f"{attempt:02d}"
+
+    def create(self, record: dict[str, Any]) -> None:
+        """Write `study.yaml`: format version, settings, data fingerprint, versions."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        record = {"format": FORMAT_VERSION, "created": datetime.now(UTC).isoformat(timespec="seconds"), **record}
+        replace_text(self.study_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+    def read(self) -> dict[str, Any]:
+        """Read `study.yaml`.
+
+        Raises:
+            StudyNotFoundError: there is none.
+            StudyMismatchError: it is of another format version, or damaged.
+        """
+        if not self.exists():
+            raise StudyNotFoundError(f"{self.root}: no study here (no study.yaml). Hint: start one with segtune run.")
+        record = yaml.safe_load(self.study_file.read_text(encoding="utf-8"))
+        found = record.get("format") if isinstance(record, dict) else None
+        if found != FORMAT_VERSION:
+            raise StudyMismatchError(
+                f"{self.study_file}: found format version {found!r}, this segtune reads {FORMAT_VERSION}. "
+                "Hint: use the segtune that wrote the study, or another --dir."
+            )
+        return dict(record)
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """The events of all attempts, oldest first."""
+        return read_lines(self.attempts_file)
+
+    def log_attempt(self, attempt: int, event: str, **facts: Any) -> None:
+        """Append an event (`start` or `end`) of an attempt; the caller holds the study's lock."""
+        cut_torn_tail(self.attempts_file)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        append_line(self.attempts_file, {"attempt": attempt, "event": event, "time": when, **facts})
+
+
+def trial_name(number: int) -> str:
+    """Folder name of a trial: `0007`, or `b01` for the first baseline, whose number is -1."""
+    return f"{number:04d}" if number >= 0 else f"b{-number:02d}"
+
+
+def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:
+    """Forget the rows of epochs after `epoch`, which are about to be trained again."""
+    if trial.metrics.exists():
+        rows = trial.epochs()
+        rewrite_lines(trial.metrics, [rows[number] for number in sorted(rows) if number <= epoch])

@@ -1,0 +1,113 @@
+"""The one writer of a study's record: what trials report goes to the journal and the trial folders here."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from tuning.listener import Listener
+from tuning.record import Journal, StudyDirectory, append_line
+from tuning.retention import prune
+from tuning.scheduler import OBJECTIVE, StudyScheduler
+
+
+class Recorder(Callback):  # type: ignore[misc]  # Ray is not typed
+    """Ray Tune callback that writes the record, in an order that a kill at any line leaves recoverable.
+
+    Args:
+        directory: study directory.
+        journal: opened for writing.
+        scheduler: says why a trial was stopped.
+        attempt: Ray Tune's folder of this attempt.
+        keep: best checkpoints kept a trial.
+        retries: deaths of a worker after which its trial is given up.
+        listener: told of events after they are recorded.
+    """
+
+    def __init__(
+        self,
+        directory: StudyDirectory,
+        journal: Journal,
+        scheduler: StudyScheduler,
+        *,
+        attempt: Path,
+        keep: int | None,
+        retries: int,
+        listener: Listener,
+    ) -> None:
+        self._directory = directory
+        self._journal = journal
+        self._scheduler = scheduler
+        self._attempt = attempt
+        self._keep = keep
+        self._retries = retries
+        self._listener = listener
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell the listener."""
+        self._listener.trial_started(trial.config["number"])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Record an epoch: log, row, Dice, then the stop if the scheduler decided one."""
+        number = trial.config["number"]
+        folder = self._directory.trial(number)
+        self._write_log(number, result["log"])
+        if "failure" not in result:
+            row = result["row"]
+            append_line(folder.metrics, row)
+            self._journal.report(number, row["epoch"], row[OBJECTIVE])
+            self._listener.epoch_done(number, row)
+        stop = self._scheduler.stops.get(number)
+        if stop:
+            self._journal.note_stop(number, stop.state, stop.cause)
+
+    def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
+        """Index the checkpoint that came with the last result."""
+        result = trial.last_result
+        folder = self._directory.trial(trial.config["number"])
+        line = {
+            "path": str(Path(checkpoint.path).relative_to(self._directory.root)),
+            "epoch": result["epoch"],
+            "dice": result["checkpoint_dice"],
+            "sha256": result["checkpoint_sha256"],
+            "bytes": result["checkpoint_bytes"],
+        }
+        append_line(folder.index, line)
+        prune(folder, self._keep, spare=self._attempt)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell the sampler, after the last checkpoint is indexed."""
+        number = trial.config["number"]
+        if not self._journal.entry(number).stop:
+            self._journal.note_stop(number, "complete", "ended by itself")
+        self._finish(number)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The worker died: the trial stays unfinished for another start, until it has died too often."""
+        number = trial.config["number"]
+        self._write_log(number, f"the trial's worker died: {trial.get_error()}\n")
+        if self._journal.note_death(number) > self._retries:
+            self._journal.note_stop(
+                number, "failed", f"its worker died {self._retries + 1} times, last: out of memory?"
+            )
+            self._finish(number)
+        else:
+            self._listener.trial_ended(self._journal.entry(number))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Let the listener redraw."""
+        self._listener.tick()
+
+    def _finish(self, number: int) -> None:
+        self._journal.finish(number)
+        prune(self._directory.trial(number), self._keep)
+        self._listener.trial_ended(self._journal.entry(number))
+
+    def _write_log(self, number: int, text: str) -> None:
+        if text:
+            stamp = time.strftime("%H:%M:%S")
+            with self._directory.trial(number).log.open("a", encoding="utf-8") as stream:
+                stream.writelines(f"{stamp} {line}\n" for line in text.splitlines())

@@ -1,0 +1,124 @@
+"""Puts a study back on its feet after a kill: what was recorded stays, what was half done is undone or finished."""
+
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.checkpoints import CheckpointRecord, verify_checkpoint
+from components.errors import CheckpointError
+from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
+from tuning.record.layout import drop_epochs_after
+from tuning.retention import prune
+from tuning.scheduler import OBJECTIVE, StudyScheduler
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A trial to go on with.
+
+    Attributes:
+        number: of the trial.
+        overrides: its settings; empty when they have still to be drawn.
+        checkpoints: its checkpoints in the index; the last one is where it goes on, none means from the start.
+    """
+
+    number: int
+    overrides: dict[str, Any]
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+
+
+def recover(
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, *, keep: int | None
+) -> list[Unfinished]:
+    """Rebuild the scheduler's rungs and find the trials to go on with.
+
+    Finished trials are replayed into the scheduler first, in order. Of each unfinished trial, a checkpoint that was
+    persisted but not yet indexed is taken up, one that does not verify is set aside, epochs after the last checkpoint
+    are forgotten, and an end that was decided but not yet told is told.
+
+    Args:
+        directory: study directory; the caller holds its lock.
+        journal: opened for writing.
+        scheduler: fresh; knows every earlier decision afterwards.
+        keep: best checkpoints kept a trial.
+
+    Returns:
+        The unfinished trials, in order.
+    """
+    unfinished = []
+    entries = journal.trials()
+    for entry in entries:
+        if entry.state != "running":
+            scheduler.replay(entry.number, entry.dice)
+    for entry in entries:
+        again = _recover_trial(directory, journal, scheduler, entry) if entry.state == "running" else None
+        prune(directory.trial(entry.number), keep)
+        if again:
+            unfinished.append(again)
+    return unfinished
+
+
+def _recover_trial(
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, entry: TrialEntry
+) -> Unfinished | None:
+    trial = directory.trial(entry.number)
+    for path in (trial.metrics, trial.index):
+        cut_torn_tail(path)
+    _take_up_checkpoints(directory, journal, trial, entry)
+    entry = journal.entry(entry.number)
+    if entry.stop:
+        journal.finish(entry.number)
+        return None
+    lines = trial.checkpoints()
+    resumed = lines[-1]["epoch"] if lines else 0
+    drop_epochs_after(trial, resumed)
+    stop = scheduler.replay(entry.number, {epoch: value for epoch, value in entry.dice.items() if epoch <= resumed})
+    if stop:
+        journal.note_stop(entry.number, stop.state, stop.cause)
+        journal.finish(entry.number)
+        return None
+    return Unfinished(entry.number, entry.overrides, lines)
+
+
+def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
+    """Bring index and folders to agree: verify what is there, index what a kill kept from being indexed."""
+    indexed = {line["path"] for line in trial.checkpoints()}
+    for folder in sorted(directory.root.glob(f"attempts/*/{trial.path.name}/checkpoint_*")):
+        path = str(folder.relative_to(directory.root))
+        try:
+            record = verify_checkpoint(folder)
+        except CheckpointError as error:
+            _set_aside(folder, error)
+            continue
+        if path in indexed:
+            continue
+        if record.epoch in entry.dice:
+            append_line(trial.index, index_line(path, record))
+        elif record.epoch == max(entry.dice, default=0) + 1:
+            append_line(trial.metrics, record.metadata["row"])
+            journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
+            append_line(trial.index, index_line(path, record))
+        else:
+            shutil.rmtree(folder)
+
+
+def _set_aside(folder: Path, error: CheckpointError) -> None:
+    aside = folder.with_name(f".damaged-{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
+
+
+def index_line(path: str, record: CheckpointRecord) -> dict[str, Any]:
+    """The index's line for a checkpoint at `path`, relative to the study."""
+    return {
+        "path": path,
+        "epoch": record.epoch,
+        "dice": record.metrics[OBJECTIVE],
+        "sha256": record.manifest_sha256,
+        "bytes": record.bytes,
+    }

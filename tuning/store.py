@@ -1,0 +1,47 @@
+"""The trial's checkpoint store: it stages a checkpoint that `tune.report` hands to Ray Tune, which keeps it."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from components.checkpoints import CheckpointRecord
+
+
+class TuneStore:
+    """Stages at most one checkpoint at a time; Ray Tune's persisted copy is the checkpoint.
+
+    Args:
+        staging: local folder of the trial for staged checkpoints.
+        records: what the driver's index lists of earlier attempts, so that the best so far is known after a resume.
+    """
+
+    def __init__(self, staging: Path, records: Sequence[CheckpointRecord] = ()) -> None:
+        self._staging = staging
+        self._records = list(records)
+        self._staged: CheckpointRecord | None = None
+
+    def save(self, name: str, write: Callable[[Path], CheckpointRecord]) -> CheckpointRecord:
+        """Stage a checkpoint; it counts once `tune.report` has persisted it."""
+        self.discard()
+        self._staging.mkdir(parents=True, exist_ok=True)
+        self._staged = write(self._staging / name)
+        self._records.append(self._staged)
+        return self._staged
+
+    @property
+    def staged(self) -> CheckpointRecord | None:
+        """The checkpoint that waits to be reported."""
+        return self._staged
+
+    def discard(self) -> None:
+        """Remove the staged copy, once it is persisted."""
+        if self._staged is not None:
+            shutil.rmtree(self._staged.path, ignore_errors=True)
+            self._staged = None
+
+    def records(self) -> list[CheckpointRecord]:
+        """Every checkpoint that the trial made; some may be pruned by now."""
+        return list(self._records)
+
+    def remove(self, record: CheckpointRecord) -> None:
+        """Leave it to Ray Tune and the driver, which keep what the study's settings say."""
