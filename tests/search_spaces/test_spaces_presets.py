@@ -29,9 +29,9 @@ def test_presets_are_what_the_documentation_says(name: str, lines: list[str]) ->
     assert preset(name).describe() == lines
 
 
-def test_all_presets_fit_together_in_both_modes() -> None:
-    for mode in ("binary", "multiclass"):
-        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 8
+def test_all_presets_fit_together_in_every_mode() -> None:
+    for mode in ("binary", "multilabel", "multiclass"):
+        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 7
 
 
 def test_classes_have_ce_in_place_of_bce() -> None:
@@ -42,10 +42,10 @@ def test_an_unknown_preset_or_mode_is_refused_with_a_hint() -> None:
     with pytest.raises(SpaceError) as caught:
         preset("loss_weigths")
     assert str(caught.value) == "there is no preset 'loss_weigths'. Hint: did you mean loss_weights?"
-    for use in (lambda: preset("optimizer", mode="multi"), lambda: baselines("multi")):
+    for use in (lambda: preset("optimizer", mode="multiclas"), lambda: baselines("multiclas")):
         with pytest.raises(SpaceError) as caught:
             use()
-        assert str(caught.value) == "mode: 'multi' is unknown. Hint: did you mean multiclass?"
+        assert str(caught.value) == "mode: 'multiclas' is unknown. Hint: did you mean multiclass?"
 
 
 def test_baselines_are_the_usual_losses_with_fixed_weights() -> None:
