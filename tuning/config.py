@@ -1,5 +1,6 @@
 """What a study file may say: one pydantic model a section, and the settings of a single trial."""
 
+import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -184,10 +185,20 @@ def settings_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = 
 
 
 def _describe(error: ValidationError, source: str) -> str:
-    lines = []
-    for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"]) or "study"
-        found = "" if problem["type"] in ("missing", "value_error") else f" Found: {problem['input']!r}."
-        hint = " Hint: no setting of this name; see the README." if problem["type"] == "extra_forbidden" else ""
-        lines.append(f"{source}: {path}: {problem['msg']}.{found}{hint}")
-    return "\n".join(lines)
+    return "\n".join(f"{source}: {_describe_problem(problem)}" for problem in error.errors())
+
+
+def _describe_problem(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"]) or "study"
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: unknown setting. {_hint(problem['loc'])}"
+    found = "" if problem["type"] in ("missing", "value_error") else f" Found: {problem['input']!r}."
+    return f"{path}: {problem['msg'].removeprefix('Value error, ')}.{found}"
+
+
+def _hint(location: tuple[str | int, ...]) -> str:
+    section = StudyConfig.model_fields.get(str(location[0])) if len(location) > 1 else None
+    model = section.annotation if section else StudyConfig
+    known = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"Hint: did you mean {close[0]}?" if close else f"Hint: there are {', '.join(known)}."

@@ -12,7 +12,7 @@ from components.errors import MissingExtraError
 
 _SHAPE = (104, 112)  # multiples of 8 that hold the brain at 2 mm; the template's border is empty
 _TISSUE_THRESHOLD = 0.5  # a pixel is background unless grey and white matter together are more likely than not
-_MIN_TISSUE = 0.03  # a slice with less tissue than this share of its pixels shows next to no brain
+_MIN_TISSUE = 0.02  # a slice with less tissue than this share of its pixels shows next to no brain
 _BLOCK = 4  # neighbouring slices look alike: they are dealt in blocks, and a block is the independent unit
 _DEAL = ("train", "train", "val", "train", "test")
 

@@ -107,7 +107,8 @@ class EnhancedBCELoss(nn.Module):
 
     def _per_channel(self, logits: Tensor, target: Tensor) -> Tensor:
         smooth = self.label_smoothing
-        target = target * (1 - smooth) + smooth / 2
+        if smooth > 0:
+            target = target * (1 - smooth) + smooth / 2
         weights = None if self.class_weights is None else _per_class(self.class_weights, logits)
         if self.variant == "bce":
             return binary_cross_entropy_with_logits(logits, target, weight=weights, pos_weight=self._positive(logits))

@@ -14,7 +14,7 @@ from components.losses import EnhancedBCELoss, EnhancedDiceLoss
 MODES = ["binary", "multilabel", "multiclass"]
 SPATIAL = [(7, 5), (4, 3, 5)]
 
-type Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def batch(mode: str, spatial: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,7 +49,7 @@ def activation(mode: str) -> dict[str, bool]:
 @pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("variant", ["dice", "jaccard"])
 def test_dice_and_jaccard_are_monais(variant: Any, pooled: bool, mode: Any, spatial: tuple[int, ...]) -> None:  # noqa: FBT001
-    smooth = {"smooth_nr": 0.1, "smooth_dr": 0.3}
+    smooth: dict[str, Any] = {"smooth_nr": 0.1, "smooth_dr": 0.3}
     ours = EnhancedDiceLoss(mode, variant, batch=pooled, **smooth)
     theirs = DiceLoss(**activation(mode), jaccard=variant == "jaccard", batch=pooled, **smooth)
     agree(ours, theirs, *batch(mode, spatial))

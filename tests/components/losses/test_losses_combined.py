@@ -29,7 +29,7 @@ class Counted(nn.Module):
         self.value = value
         self.calls = 0
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002 - the signature of every loss
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         self.calls += 1
         return self.value * logits.mean()
 
@@ -86,7 +86,7 @@ def test_names_that_torch_cannot_hold_are_refused(name: str) -> None:
 def test_terms_must_be_modules_and_at_least_one() -> None:
     with pytest.raises(InvalidInputError, match="terms: found none"):
         CombinedLoss({})
-    with pytest.raises(InvalidInputError, match="dice is str; expected a torch.nn.Module"):
+    with pytest.raises(InvalidInputError, match=r"dice is str; expected a torch\.nn\.Module"):
         CombinedLoss({"dice": "dice"})  # type: ignore[dict-item]
 
 
@@ -95,7 +95,7 @@ def test_a_term_that_is_not_reduced_is_refused() -> None:
         def forward(self, logits: Tensor, target: Tensor) -> Tensor:
             return logits - target
 
-    with pytest.raises(InvalidInputError, match="'own' returned shape.*reduction='mean'"):
+    with pytest.raises(InvalidInputError, match=r"'own' returned shape.*reduction='mean'"):
         CombinedLoss({"own": PerPixel()})(LOGITS, TARGET)
 
 
@@ -149,7 +149,7 @@ def test_epoch_means_count_cases_and_training_calls_only() -> None:
 
 def test_terms_are_computed_in_fp32_under_autocast() -> None:
     class Matmul(nn.Module):
-        def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002 - the signature of every loss
+        def forward(self, logits: Tensor, target: Tensor) -> Tensor:
             product = logits[0, 0] @ logits[0, 0]
             assert product.dtype == torch.float32
             return product.mean()
@@ -174,7 +174,7 @@ def test_check_finite_passes_numbers() -> None:
 
 def test_check_finite_names_term_value_epoch_and_place() -> None:
     with pytest.raises(
-        NonFiniteLossError, match="epoch 3, batch 7: loss term 'bce' is nan, 'focal' is inf. Hint"
+        NonFiniteLossError, match=r"epoch 3, batch 7: loss term 'bce' is nan, 'focal' is inf\. Hint"
     ) as info:
         check_finite(breakdown(math.nan, dice=0.5, bce=math.nan, focal=math.inf), epoch=3, where="batch 7")
     assert "'dice'" not in str(info.value)

@@ -14,7 +14,7 @@ from components.losses import EnhancedDiceLoss
 from components.losses.dice import DiceVariant
 
 VARIANTS: tuple[DiceVariant, ...] = get_args(DiceVariant)
-NO_SMOOTHING = {"smooth_nr": 0.0, "smooth_dr": 1e-12}
+NO_SMOOTHING: dict[str, Any] = {"smooth_nr": 0.0, "smooth_dr": 1e-12}
 
 
 def one_row(probs: list[float]) -> Tensor:
@@ -40,7 +40,7 @@ TARGET = torch.tensor([[[[1, 1, 0, 0]]]])
     ],
 )
 def test_variants_give_the_values_of_their_formulas(
-    variant: DiceVariant, options: dict[str, float], expected: float
+    variant: DiceVariant, options: dict[str, Any], expected: float
 ) -> None:
     loss = EnhancedDiceLoss(variant=variant, **NO_SMOOTHING, **options)
     assert loss(LOGITS, TARGET).item() == pytest.approx(expected, abs=1e-9)
@@ -103,8 +103,8 @@ def test_a_saturated_prediction_has_a_finite_gradient(variant: DiceVariant, smoo
     for sign in (1.0, -1.0):
         logits = (sign * 200 * (2 * target - 1)).requires_grad_()
         value = EnhancedDiceLoss(variant=variant, smooth_nr=smooth)(logits, target)
-        value.backward()  # type: ignore[no-untyped-call]
-        assert value.item() == pytest.approx(0.0 if sign > 0 else 1.0, abs=1e-4)
+        value.backward()
+        assert value.item() == pytest.approx(0.0 if sign > 0 else 1.0, abs=1e-3)
         assert logits.grad is not None
         assert torch.isfinite(logits.grad).all()
 

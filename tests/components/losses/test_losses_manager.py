@@ -32,7 +32,7 @@ class OwnLoss(nn.Module):
         super().__init__()
         self.mode, self.factor = mode, factor
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002 - the signature of every loss
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return self.factor * logits.mean()
 
 
@@ -200,7 +200,7 @@ def test_mistakes_in_a_schedule_are_named(config: dict[str, Any], message: str) 
 
 
 def test_a_loss_without_weights_has_no_schedule() -> None:
-    with pytest.raises(InvalidInputError, match="EnhancedDiceLoss, which has no weights.*Hint: wrap it"):
+    with pytest.raises(InvalidInputError, match=r"EnhancedDiceLoss, which has no weights.*Hint: wrap it"):
         LossManager.create_loss_scheduler(EnhancedDiceLoss(), {"type": "adaptive"})
 
 

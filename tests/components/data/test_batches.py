@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+
+from components.data import SegmentationData, Split, evaluation_batches, training_batches
+from components.errors import InvalidInputError
+
+
+def split(cases: int = 5, name: str = "a", *, masks: np.ndarray | None = None) -> Split:
+    images = np.arange(cases * 12, dtype=np.float32).reshape(cases, 1, 3, 4)
+    masks = (images[:, 0] % 3).astype(np.uint8) if masks is None else masks
+    names = tuple(f"{name}{index}" for index in range(cases))
+    return Split(images, masks, names, names)
+
+
+def batches(seed: int = 1, epoch: int = 1, augment: str = "flip") -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return list(training_batches(split(), size=2, seed=seed, epoch=epoch, augment=augment))
+
+
+def test_order_and_flips_depend_on_seed_and_epoch_alone() -> None:
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(batches(), batches(), strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(batches(), batches(epoch=2), strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(batches(), batches(seed=2), strict=True))
+
+
+def test_an_epoch_has_every_case_once_in_batches_of_the_size() -> None:
+    found = batches(augment="none")
+    assert [len(images) for images, _ in found] == [2, 2, 1]
+    assert sorted(float(image.min()) for images, _ in found for image in images) == [0.0, 12.0, 24.0, 36.0, 48.0]
+
+
+def test_image_and_mask_are_flipped_together() -> None:
+    flipped = 0
+    for images, masks in batches():
+        assert torch.equal((images[:, 0] % 3).long(), masks)
+        flipped += int(images[0, 0, 0, 0] != images[0].min())
+    assert flipped
+
+
+def test_read_only_arrays_are_never_written_to() -> None:
+    shared = split()
+    shared.images.flags.writeable = shared.masks.flags.writeable = False
+    before = shared.images.copy()
+    for images, _ in training_batches(shared, size=2, seed=0, epoch=1):
+        images += 1  # as a network in place might
+    assert np.array_equal(shared.images, before)
+    assert len(list(evaluation_batches(shared, size=4))) == 2
+
+
+def test_masks_with_a_channel_axis_become_floats_and_indices_stay_integers() -> None:
+    channels = split(masks=np.ones((5, 2, 3, 4), np.uint8))
+    assert next(training_batches(channels, size=2, seed=0, epoch=1))[1].dtype == torch.float32
+    assert batches()[0][1].dtype == torch.int64
+
+
+def test_bad_arguments_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="must be at least 1"):
+        next(training_batches(split(), size=0, seed=0, epoch=1))
+    with pytest.raises(InvalidInputError, match="use one of none, flip"):
+        next(training_batches(split(), size=1, seed=0, epoch=1, augment="rotate"))
+
+
+def data(**changes: Split) -> SegmentationData:
+    splits = {"train": split(name="a"), "val": split(name="b"), "test": split(name="c")} | changes
+    return SegmentationData(name="toy", mode="multiclass", classes=("background", "one", "two"), **splits)
+
+
+def test_the_fingerprint_changes_with_any_pixel_and_any_name() -> None:
+    masks = (split().images[:, 0] % 3).astype(np.uint8)
+    masks[0, 0, 0] ^= 1
+    fingerprints = {
+        data().fingerprint,
+        data(train=split(masks=masks)).fingerprint,
+        data(train=split(name="d")).fingerprint,
+    }
+    assert len(fingerprints) == 3
+    assert data().fingerprint == data().fingerprint
+
+
+def test_a_group_in_two_splits_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"group\(s\) \['a0', 'a1', 'a2'\] stand in both train and test"):
+        data(test=split(name="a"))
+
+
+def test_a_class_that_validation_lacks_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="class 'two' occurs in no validation mask"):
+        data(val=split(name="b", masks=np.ones((5, 3, 4), np.uint8)))
+
+
+def test_lengths_that_differ_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="found 5 images, 5 masks, 1 cases"):
+        Split(split().images, split().masks, ("a",), ("a",))

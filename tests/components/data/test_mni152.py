@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("nilearn", reason="the brain data needs the extra `brain`")
+
+from components.data.mni152 import mni152_slices
+
+
+@pytest.mark.filterwarnings("default")  # nilearn's own
+def test_the_template_gives_three_disjoint_splits_of_tissue_slices() -> None:
+    data = mni152_slices()
+    assert data.classes == ("background", "grey", "white")
+    assert data.train.images.shape[1:] == (1, 104, 112)
+    assert sum(len(split) for split in data.splits.values()) == 71
+    for split in data.splits.values():
+        fractions = np.bincount(split.masks.ravel(), minlength=3) / split.masks.size
+        assert 0.6 < fractions[0] < 0.85
+        assert fractions[1:].min() > 0.05
+    everything = np.concatenate([split.images for split in data.splits.values()])
+    brightness = [
+        everything[np.concatenate([s.masks for s in data.splits.values()])[:, None] == c].mean() for c in (1, 2)
+    ]
+    assert brightness[1] > brightness[0]  # white matter is brighter in T1
