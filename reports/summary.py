@@ -32,7 +32,7 @@ def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) 
     verb = "at" if running else "interrupted at"
     lines += [
         f"          {trial_label(row)} {verb} epoch {row.epochs} of {settings['training']['epochs']}"
-        for row in unfinished.itertuples()
+        for row in _rows(unfinished)
     ]
     return lines + _best_lines(trials)
 
@@ -45,9 +45,9 @@ def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
     if best is not None:
         lines.append(f"settings  {json.dumps(best.params)}")
         lines.append(f"model     {best.checkpoint or 'no checkpoint was saved'}")
-    for row in trials[trials["state"] == "failed"].itertuples():
+    for row in _rows(trials[trials["state"] == "failed"]):
         lines.append(f"failed    {trial_label(row)}: {row.cause}")
-        tail = study.trial(int(row.number)).log_tail(_LOG_LINES)
+        tail = study.trial(row.number).log_tail(_LOG_LINES)
         lines += [f"            {line}" for line in tail.splitlines()]
     return lines + [f"{'tables' if index == 0 else '':<9} {path}" for index, path in enumerate(tables)]
 
@@ -72,7 +72,7 @@ def trial_label(row: Any) -> str:
 
 def _best(trials: pd.DataFrame) -> Any:
     scored = trials[trials["best_dice"].notna() & (trials["state"] != "failed")]
-    return None if scored.empty else next(scored.loc[[scored["best_dice"].idxmax()]].itertuples())
+    return None if scored.empty else _rows(scored.sort_values("best_dice", kind="stable"))[-1]
 
 
 def _best_lines(trials: pd.DataFrame) -> list[str]:
@@ -96,11 +96,15 @@ def _records(trials: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _rows(trials: pd.DataFrame) -> list[Any]:
+    return list(trials.itertuples())
+
+
 def _draw(trials: pd.DataFrame) -> str:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("trial", "state", "best Dice", "epoch", "epochs", "seconds", "settings", "cause"):
         table.add_column(name, justify="right" if name in ("best Dice", "epoch", "epochs", "seconds") else "left")
-    for row in trials.sort_values("best_dice", ascending=False).itertuples():
+    for row in _rows(trials.sort_values("best_dice", ascending=False)):
         table.add_row(
             trial_label(row),
             row.state,

@@ -14,9 +14,10 @@ from ray import tune
 
 from tuning.config import ResourcesConfig
 from tuning.errors import EngineError
+from tuning.machine import concurrent_trials, usable_cpus
 from tuning.record.layout import trial_name
 from tuning.recorder import Recorder
-from tuning.scheduler import OBJECTIVE, StudyScheduler
+from tuning.scheduler import StudyScheduler
 from tuning.searcher import JournalSearcher
 from tuning.trial import Shared, run_trial
 
@@ -71,16 +72,6 @@ class StopFlag(tune.Stopper):  # type: ignore[misc]  # Ray is not typed
     def stop_all(self) -> bool:
         """Whether the attempt ends now."""
         return self.is_set
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def concurrent_trials(resources: ResourcesConfig) -> int:
-    """Trials at a time: as asked for, or as many as the CPUs hold."""
-    return resources.concurrent or max(1, usable_cpus() // resources.cpus_per_trial)
 
 
 @contextlib.contextmanager
@@ -162,6 +153,3 @@ def _quiet_logs() -> Iterator[None]:
         yield
     finally:
         logger.level = level
-
-
-__all__ = ["OBJECTIVE", "Attempt", "StopFlag", "concurrent_trials", "ray_running", "run_attempt", "usable_cpus"]

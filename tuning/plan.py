@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from components.data import SegmentationData
 from search_spaces import Baseline, Space
 from tuning.config import TRIAL_SECTIONS, StudyConfig
-from tuning.engine import concurrent_trials
 from tuning.errors import StudyConfigError
+from tuning.machine import concurrent_trials
 from tuning.record import StudyDirectory, TrialEntry
 
 

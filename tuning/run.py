@@ -99,8 +99,7 @@ class StudyRun:
             number = self.journal.new_baseline(baseline.name, baseline.overrides)
             yield self._assign(number, baseline.overrides)
         while (number := self.journal.next_number()) < self.config.search.trials:
-            trial = self.journal.ask(self._sampler(number))
-            yield self._assign(number, self._draw(number, trial))
+            yield self._assign(number, self._draw(number, self.journal.ask(self._sampler(number))))
 
     def _draw(self, number: int, trial: Any) -> dict[str, Any]:
         overrides = self.space.suggest(trial)

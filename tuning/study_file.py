@@ -24,7 +24,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key, line = loader.construct_object(key_node), key_node.start_mark.line + 1  # type: ignore[no-untyped-call]
+        key, line = loader.construct_object(key_node), key_node.start_mark.line + 1
         if key in seen:
             mark = key_node.start_mark
             raise StudyConfigError(

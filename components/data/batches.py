@@ -53,7 +53,7 @@ def evaluation_batches(split: Split, *, size: int) -> Iterator[Batch]:
 def _flip(images: np.ndarray, masks: np.ndarray, random: np.random.Generator) -> None:
     spatial = images.ndim - 2
     for image, mask, chosen in zip(images, masks, random.random((len(images), spatial)) < 0.5, strict=True):  # noqa: PLR2004
-        axes = [axis - spatial for axis in np.flatnonzero(chosen)]
+        axes = tuple(int(axis) - spatial for axis in np.flatnonzero(chosen))
         if axes:
             image[...] = np.flip(image, axes).copy()
             mask[...] = np.flip(mask, axes).copy()

@@ -68,14 +68,14 @@ def test_all_problems_come_at_once_and_unknown_keys_get_a_suggestion() -> None:
 
 
 def test_grace_beyond_the_budget_is_refused() -> None:
-    with pytest.raises(StudyConfigError, match=r"scheduler.grace \(9\) is beyond training.epochs \(4\)"):
+    with pytest.raises(StudyConfigError, match=r"scheduler\.grace \(9\) is beyond training\.epochs \(4\)"):
         StudyConfig.load(MINIMAL | {"training": {"epochs": 4}, "scheduler": {"grace": 9}})
 
 
 def test_sampled_values_are_laid_over_and_checked() -> None:
     study = StudyConfig.load(MINIMAL)
     assert study.with_overrides({"training.lr": 0.5, "loss.weights": {"dice": 1.0}}).loss.weights == {"dice": 1.0}
-    with pytest.raises(StudyConfigError, match="training.lr: Input should be greater than 0"):
+    with pytest.raises(StudyConfigError, match=r"training\.lr: Input should be greater than 0"):
         study.with_overrides({"training.lr": 0.0})
 
 

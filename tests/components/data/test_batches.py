@@ -42,7 +42,7 @@ def test_read_only_arrays_are_never_written_to() -> None:
     shared.images.flags.writeable = shared.masks.flags.writeable = False
     before = shared.images.copy()
     for images, _ in training_batches(shared, size=2, seed=0, epoch=1):
-        images += 1  # as a network in place might
+        images.add_(1)  # as a network in place might
     assert np.array_equal(shared.images, before)
     assert len(list(evaluation_batches(shared, size=4))) == 2
 

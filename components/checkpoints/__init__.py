@@ -1,0 +1,50 @@
+"""Checkpoints that a kill cannot lose: when to save, how to store, what to keep.
+
+A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
+"""
+
+from components.checkpoints.format import (
+    CheckpointRecord,
+    TrainingState,
+    restore_checkpoint,
+    verify_checkpoint,
+    write_checkpoint,
+)
+from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.manager import AutoCheckpointManager, CheckpointManager
+from components.checkpoints.policies import (
+    STRATEGIES,
+    AdaptivePolicy,
+    AllPolicy,
+    BestPolicy,
+    EpochPolicy,
+    IntervalPolicy,
+    SaveDecision,
+    SaveMoment,
+    SavePolicy,
+    make_save_policy,
+)
+from components.checkpoints.retention import KeepPolicy
+
+__all__ = [
+    "STRATEGIES",
+    "AdaptivePolicy",
+    "AllPolicy",
+    "AutoCheckpointManager",
+    "BestPolicy",
+    "CheckpointManager",
+    "CheckpointRecord",
+    "EpochPolicy",
+    "IntervalPolicy",
+    "KeepPolicy",
+    "LocalStore",
+    "SaveDecision",
+    "SaveMoment",
+    "SavePolicy",
+    "Store",
+    "TrainingState",
+    "make_save_policy",
+    "restore_checkpoint",
+    "verify_checkpoint",
+    "write_checkpoint",
+]

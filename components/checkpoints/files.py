@@ -1,0 +1,44 @@
+"""File operations that a durable checkpoint is made of; each can fail, and none leaves more than a temporary file."""
+
+import hashlib
+import os
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+def write_file(path: Path, content: bytes, *, durable: bool) -> dict[str, object]:
+    """Write a new file, to the disk itself when `durable`; returns its size and SHA-256."""
+    with path.open("xb") as stream:
+        stream.write(content)
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def sync_folder(path: Path) -> None:
+    """Have the folder's entries on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file atomically and durably."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    temporary.unlink(missing_ok=True)
+    write_file(temporary, content, durable=True)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,185 @@
+"""A checkpoint's directory: `model.safetensors`, `state.safetensors`, `state.json`, and `manifest.json` written last."""
+
+import json
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from components.checkpoints.files import sync_folder, write_file
+from components.checkpoints.random_state import capture_random_state, restore_random_state
+from components.checkpoints.record import (
+    FORMAT_VERSION,
+    MANIFEST,
+    CheckpointRecord,
+    manifest_bytes,
+    read_record,
+    verify_checkpoint,
+)
+from components.checkpoints.tree import has_non_finite, join_tree, split_tree
+from components.errors import CheckpointError, InvalidInputError
+
+_MODEL, _STATE, _STATE_JSON = "model.safetensors", "state.safetensors", "state.json"
+PARTS = ("optimizer", "scheduler", "scaler", "loss_schedule")
+
+
+class Stateful(Protocol):
+    """Anything that gives its state and takes it back."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The state."""
+
+    def load_state_dict(self, state_dict: Any, /) -> Any:
+        """Take a state back."""
+
+
+@dataclass
+class TrainingState:
+    """What a checkpoint holds; parts that are None are left out, or left alone when restored.
+
+    Attributes:
+        rng: whether the global random number generators belong to it.
+        extra: further JSON values and tensors by name; filled when restored.
+    """
+
+    model: nn.Module | None
+    optimizer: Stateful | None = None
+    scheduler: Stateful | None = None
+    scaler: Stateful | None = None
+    loss_schedule: Stateful | None = None
+    rng: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class NonFiniteWeightsError(CheckpointError, ArithmeticError):
+    """The weights hold NaN or infinity, so they are not worth keeping."""
+
+
+def write_checkpoint(
+    directory: Path,
+    state: TrainingState,
+    *,
+    epoch: int,
+    metrics: Mapping[str, Any],
+    kind: str,
+    reason: str = "",
+    model_name: str = "model",
+    metadata: Mapping[str, Any] | None = None,
+    durable: bool = True,
+) -> CheckpointRecord:
+    """Write a checkpoint into a new directory, the manifest last.
+
+    Args:
+        directory: must not exist.
+        state: what to save; the model is needed.
+        epoch: of these weights.
+        metrics: numbers of exactly these weights; an `epoch` among them must be the same.
+        kind: what caused the save.
+        reason: the same in words.
+        model_name: for people.
+        metadata: further JSON values.
+        durable: have every file on the disk itself before the next is written.
+
+    Raises:
+        NonFiniteWeightsError: the weights hold NaN or infinity.
+        InvalidInputError: no model, or metrics of another epoch.
+        CheckpointError: the state holds what cannot be saved without pickle.
+    """
+    if state.model is None:
+        raise InvalidInputError("a checkpoint needs a model.")
+    if metrics.get("epoch", epoch) != epoch:
+        raise InvalidInputError(
+            f"metrics of epoch {metrics['epoch']} do not belong to weights of epoch {epoch}. Hint: save after validation."
+        )
+    weights: dict[str, Tensor] = {}
+    model_extra = _split_model(state.model, weights)
+    if has_non_finite(weights):
+        raise NonFiniteWeightsError(f"the weights of epoch {epoch} hold NaN or infinity; they are not saved.")
+    tensors: dict[str, Tensor] = {}
+    skeleton = split_tree(_gather(state, model_extra), tensors, "state")
+
+    directory.mkdir(parents=True)
+    contents = {_MODEL: save(weights), _STATE: save(tensors), _STATE_JSON: json.dumps(skeleton).encode()}
+    files = {name: write_file(directory / name, content, durable=durable) for name, content in contents.items()}
+    manifest = {
+        "format": FORMAT_VERSION,
+        "model_name": model_name,
+        "kind": kind,
+        "reason": reason,
+        "weights_epoch": epoch,
+        "metrics_epoch": int(metrics.get("epoch", epoch)),
+        "metrics": dict(metrics),
+        "created": datetime.now(UTC).isoformat(),
+        "metadata": {**_environment(), **(metadata or {})},
+        "files": files,
+    }
+    write_file(directory / MANIFEST, manifest_bytes(manifest), durable=durable)
+    if durable:
+        sync_folder(directory)
+    return read_record(directory)[0]
+
+
+def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecord:
+    """Verify a checkpoint and fill the parts of `state` that are given, in place.
+
+    Tensors are read to the CPU; `load_state_dict` brings them to each part's device.
+
+    Raises:
+        CheckpointDamagedError: a file does not match the manifest.
+        CheckpointError: a part is asked for that the checkpoint does not hold.
+    """
+    directory = Path(directory)
+    record = verify_checkpoint(directory)
+    tensors = load((directory / _STATE).read_bytes())
+    saved = join_tree(json.loads((directory / _STATE_JSON).read_bytes()), tensors)
+    wanted = {name: part for name in PARTS if (part := getattr(state, name)) is not None}
+    missing = [name for name in wanted if saved.get(name) is None]
+    if missing or (state.rng and saved.get("rng") is None):
+        raise CheckpointError(f"{directory}: holds no {', '.join(missing or ['rng'])}. Hint: load without it.")
+    if state.model is not None:
+        state.model.load_state_dict(load((directory / _MODEL).read_bytes()) | saved["model_extra"])
+    for name, part in wanted.items():
+        part.load_state_dict(saved[name])
+    if state.rng:
+        restore_random_state(saved["rng"])
+    state.extra.update(saved["extra"])
+    return record
+
+
+def _split_model(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Any]:
+    """Copy the model's tensors into `weights`; returns the entries that are none."""
+    extra = {}
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            weights[name] = value.detach().to("cpu", copy=True).contiguous()
+        else:
+            extra[name] = value
+    return extra
+
+
+def _gather(state: TrainingState, model_extra: dict[str, Any]) -> dict[str, Any]:
+    parts = {name: part.state_dict() for name in PARTS if (part := getattr(state, name)) is not None}
+    return {
+        "model_extra": model_extra,
+        **{name: dict(part) for name, part in parts.items()},
+        "rng": capture_random_state() if state.rng else None,
+        "extra": state.extra,
+    }
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "host": socket.gethostname(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,284 @@
+"""The checkpoint manager: a save policy, a keep policy and a store, composed."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from components.checkpoints.format import (
+    NonFiniteWeightsError,
+    Stateful,
+    TrainingState,
+    restore_checkpoint,
+    write_checkpoint,
+)
+from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, make_save_policy
+from components.checkpoints.record import CheckpointRecord
+from components.checkpoints.retention import KeepPolicy, latest
+from components.errors import CheckpointDamagedError, CheckpointNotFoundError, InvalidInputError
+
+_logger = logging.getLogger(__name__)
+_DEFAULT_KEPT = 5
+
+
+class CheckpointManager:
+    """Saves when its strategy says so, keeps the best and the latest, and loads what verifies.
+
+    Args:
+        model_dir: directory of the checkpoints.
+        model_name: begins the name of each.
+        save_strategy: `best` (on a gain), `epoch`, `interval`, `all` (every call) or `adaptive`.
+        monitor_metric: decides what is best; NaN or missing is never best.
+        mode: `max` or `min`.
+        max_checkpoints: best ones kept beside the latest; default 5, for `all` no limit.
+        interval_epochs: of `interval`; default 5 unless minutes are given.
+        interval_minutes: of `interval`.
+        store: in place of the local directory.
+        durable: False skips forcing files to the disk, for stores that copy them anyway.
+        clock: seconds; for tests.
+        adaptive: options of `AdaptivePolicy`.
+
+    Raises:
+        InvalidInputError: an argument is wrong.
+
+    Example:
+        >>> manager = CheckpointManager("checkpoints", "unet", save_strategy="best")  # doctest: +SKIP
+        >>> manager.save_checkpoint(model, optimizer, scheduler, 1, {"val_dice": 0.7})  # doctest: +SKIP
+        PosixPath('checkpoints/unet_best_epoch_001_20260101_120000')
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path = "checkpoints",
+        model_name: str = "model",
+        save_strategy: str = "best",
+        monitor_metric: str = "val_dice",
+        mode: Metric = "max",
+        max_checkpoints: int | None = None,
+        interval_epochs: int | None = None,
+        interval_minutes: float | None = None,
+        *,
+        store: Store | None = None,
+        durable: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        **adaptive: float,
+    ) -> None:
+        if not model_name or Path(model_name).name != model_name:
+            raise InvalidInputError(f"model_name: found {model_name!r}, must be a plain file name.")
+        count = _DEFAULT_KEPT if max_checkpoints is None and save_strategy != "all" else max_checkpoints
+        self._policy = make_save_policy(
+            save_strategy,
+            monitor=monitor_metric,
+            mode=mode,
+            interval_epochs=interval_epochs,
+            interval_minutes=interval_minutes,
+            **adaptive,
+        )
+        self._keep = KeepPolicy(monitor_metric, mode, count)
+        self._store: Store = store if store is not None else LocalStore(Path(model_dir))
+        self._model_name, self._strategy, self._durable = model_name, save_strategy, durable
+        self._clock = clock
+        self._started = self._saved = clock()
+        self._save_seconds, self._bytes, self._seen = 0.0, 0, dict[int, float | None]()
+
+    def should_save(self, epoch: int, metrics: Mapping[str, Any]) -> SaveDecision:
+        """What the strategy says, without saving."""
+        records = self._store.records()
+        best = self._keep.ranked(records)
+        moment = SaveMoment(
+            epoch=epoch,
+            metrics=metrics,
+            best=finite_metric(best[0].metrics, self._keep.monitor) if best else None,
+            last_epoch=latest(records).epoch if records else 0,
+            seconds_since_save=self._clock() - self._saved,
+            save_seconds=self._save_seconds,
+        )
+        return self._policy.decide(moment)
+
+    def save_checkpoint(
+        self,
+        model: nn.Module,
+        optimizer: Stateful | None = None,
+        scheduler: Stateful | None = None,
+        epoch: int = 0,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        scaler: Stateful | None = None,
+        loss_schedule: Stateful | None = None,
+        extra: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Path | None:
+        """Save if the strategy says so, then remove what need not stay.
+
+        Args:
+            model: its state is saved; so is that of the other parts that are given.
+            epoch: that has just ended.
+            metrics: of exactly these weights.
+            extra: further state (JSON values and tensors), given back by `load_checkpoint` in `extra`.
+            metadata: further JSON values for the manifest.
+
+        Returns:
+            Path of the checkpoint, or None when nothing was saved.
+
+        Raises:
+            CheckpointError: it cannot be written; earlier checkpoints are untouched.
+            InvalidInputError: the metrics are of another epoch.
+        """
+        metrics = dict(metrics or {})
+        self._seen[epoch] = finite_metric(metrics, self._keep.monitor)
+        decision = self.should_save(epoch, metrics)
+        _logger.debug("epoch %d: save=%s (%s)", epoch, decision.save, decision.reason)
+        if not decision.save:
+            return None
+        state = TrainingState(model, optimizer, scheduler, scaler, loss_schedule, extra=dict(extra or {}))
+        facts = {"strategy": self._strategy, **(metadata or {})}
+        begun = self._clock()
+
+        def write(directory: Path) -> CheckpointRecord:
+            return write_checkpoint(
+                directory,
+                state,
+                epoch=epoch,
+                metrics=metrics,
+                kind=decision.kind,
+                reason=decision.reason,
+                model_name=self._model_name,
+                metadata=facts,
+                durable=self._durable,
+            )
+
+        try:
+            record = self._store.save(self._name(decision.kind, epoch), write)
+        except NonFiniteWeightsError as error:
+            _logger.warning("nothing saved: %s", error)
+            return None
+        self._saved = self._clock()
+        self._save_seconds = max(self._save_seconds, self._saved - begun)
+        self._bytes += record.bytes
+        self._prune()
+        return record.path
+
+    def load_checkpoint(
+        self,
+        which: str | int | Path = "best",
+        model: nn.Module | None = None,
+        optimizer: Stateful | None = None,
+        scheduler: Stateful | None = None,
+        *,
+        scaler: Stateful | None = None,
+        loss_schedule: Stateful | None = None,
+        rng: bool = False,
+        extra: dict[str, Any] | None = None,
+    ) -> CheckpointRecord:
+        """Verify a checkpoint and fill the parts that are given.
+
+        Args:
+            which: `best`, `latest`, an epoch, or a path. Of `best` and `latest` a damaged one is set aside and the next
+                valid one used.
+            rng: also put the global random number generators where they were.
+            extra: filled with the state saved as `extra`.
+
+        Raises:
+            CheckpointNotFoundError: none answers.
+            CheckpointDamagedError: the one asked for by epoch or path is damaged.
+            CheckpointError: it lacks a part that is asked for.
+        """
+        state = TrainingState(
+            model, optimizer, scheduler, scaler, loss_schedule, rng=rng, extra={} if extra is None else extra
+        )
+        if which not in ("best", "latest"):
+            return restore_checkpoint(self._find(which), state)
+        while (record := self._first(str(which))) is not None:
+            try:
+                return restore_checkpoint(record.path, state)
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
+                self._store.set_aside(record, error)
+        raise CheckpointNotFoundError(f"there is no valid {which} checkpoint. Hint: has anything been saved yet?")
+
+    def list_checkpoints(self) -> list[CheckpointRecord]:
+        """The checkpoints that are kept, oldest epoch first."""
+        return self._store.records()
+
+    @property
+    def best_checkpoint(self) -> CheckpointRecord | None:
+        """The best checkpoint by the monitored metric."""
+        return self._first("best")
+
+    @property
+    def latest_checkpoint(self) -> CheckpointRecord | None:
+        """The checkpoint of the last epoch."""
+        return self._first("latest")
+
+    def training_progress(self) -> dict[str, Any]:
+        """Epochs seen, best metric so far and its epoch, epochs since, seconds, bytes written, checkpoints kept."""
+        records = {record.epoch: finite_metric(record.metrics, self._keep.monitor) for record in self._store.records()}
+        scores = {epoch: value for epoch, value in (records | self._seen).items() if value is not None}
+        sign = 1 if self._keep.mode == "max" else -1
+        best = max(scores, key=lambda epoch: (sign * scores[epoch], -epoch), default=None)
+        last = max(records | self._seen, default=0)
+        return {
+            "epochs": last,
+            "best_metric": None if best is None else scores[best],
+            "best_epoch": best,
+            "epochs_since_best": None if best is None else last - best,
+            "seconds": self._clock() - self._started,
+            "bytes_written": self._bytes,
+            "checkpoints": len(self._store.records()),
+        }
+
+    def _first(self, which: str) -> CheckpointRecord | None:
+        records = self._store.records()
+        if which == "latest":
+            return latest(records) if records else None
+        ranked = self._keep.ranked(records)
+        return ranked[0] if ranked else None
+
+    def _find(self, which: str | int | Path) -> Path:
+        if not isinstance(which, int):
+            return Path(which)
+        found = [record for record in self._store.records() if record.epoch == which]
+        if not found:
+            kept = ", ".join(str(record.epoch) for record in self._store.records()) or "none"
+            raise CheckpointNotFoundError(f"there is no checkpoint of epoch {which}. Hint: kept are epochs {kept}.")
+        return latest(found).path
+
+    def _prune(self) -> None:
+        records = self._store.records()
+        staying = {record.path for record in self._keep.select(records)}
+        for record in records:
+            if record.path not in staying:
+                self._store.remove(record)
+
+    def _name(self, kind: str, epoch: int) -> str:
+        return f"{self._model_name}_{kind}_epoch_{epoch:03d}_{datetime.now(UTC).astimezone():%Y%m%d_%H%M%S}"
+
+
+class AutoCheckpointManager(CheckpointManager):
+    """The manager with the strategy `adaptive`: clear gains at once, recovery saves within an overhead budget.
+
+    Args:
+        model_dir: directory of the checkpoints.
+        model_name: begins the name of each.
+        overhead: share of the run that saving may take.
+        mean_time_to_failure: seconds.
+        z: standard errors that a clear gain exceeds.
+        options: as of `CheckpointManager`.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path = "checkpoints",
+        model_name: str = "model",
+        *,
+        overhead: float = 0.01,
+        mean_time_to_failure: float = 4 * 3600.0,
+        z: float = 1.0,
+        **options: Any,
+    ) -> None:
+        adaptive = {"overhead": overhead, "mean_time_to_failure": mean_time_to_failure, "z": z}
+        super().__init__(model_dir, model_name, "adaptive", **adaptive, **options)

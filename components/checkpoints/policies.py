@@ -1,0 +1,191 @@
+"""When to save: small frozen policies behind one method."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from components.errors import InvalidInputError
+
+STRATEGIES = ("best", "epoch", "interval", "all", "adaptive")
+Metric = Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class SaveMoment:
+    """What a policy may know when it decides.
+
+    Attributes:
+        epoch: that has just ended.
+        metrics: of that epoch.
+        best: monitored metric of the best checkpoint so far, or None.
+        last_epoch: epoch of the last checkpoint, or 0.
+        seconds_since_save: since the last checkpoint, or since the start.
+        save_seconds: how long saves have taken so far, at the most.
+    """
+
+    epoch: int
+    metrics: Mapping[str, Any]
+    best: float | None = None
+    last_epoch: int = 0
+    seconds_since_save: float = 0.0
+    save_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SaveDecision:
+    """Whether to save, as what kind, and why."""
+
+    save: bool
+    kind: str
+    reason: str
+
+
+class SavePolicy(Protocol):
+    """Decides when to save."""
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Whether to save now."""
+
+
+def finite_metric(metrics: Mapping[str, Any], name: str) -> float | None:
+    """The metric as a number, or None when it is missing or not finite."""
+    value = metrics.get(name)
+    return float(value) if value is not None and math.isfinite(float(value)) else None
+
+
+def gain(value: float, best: float | None, mode: Metric) -> float:
+    """By how much `value` is better than `best`; infinite when there is none."""
+    if best is None:
+        return math.inf
+    return value - best if mode == "max" else best - value
+
+
+@dataclass(frozen=True)
+class BestPolicy:
+    """Save on a gain of the monitored metric; NaN or a missing metric is never a gain."""
+
+    monitor: str
+    mode: Metric = "max"
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Whether the metric has gained."""
+        value = finite_metric(moment.metrics, self.monitor)
+        if value is None:
+            found = moment.metrics.get(self.monitor, "nothing")
+            return SaveDecision(save=False, kind="best", reason=f"{self.monitor} is no number: found {found}")
+        better = gain(value, moment.best, self.mode) > 0
+        return SaveDecision(better, "best", f"{self.monitor} {value:g}, best so far {moment.best}")
+
+
+@dataclass(frozen=True)
+class EpochPolicy:
+    """Save at each epoch's end; a second call within the epoch does not save again."""
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Whether a new epoch has ended."""
+        return SaveDecision(moment.epoch > moment.last_epoch, "epoch", f"end of epoch {moment.epoch}")
+
+
+@dataclass(frozen=True)
+class IntervalPolicy:
+    """Save each n epochs or n minutes, whichever is given.
+
+    Raises:
+        InvalidInputError: neither or both are given, or one is not positive.
+    """
+
+    epochs: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None) or (self.epochs or self.minutes or 0) <= 0:
+            raise InvalidInputError(
+                f"interval: give epochs or minutes, positive; found epochs={self.epochs}, minutes={self.minutes}."
+            )
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Whether the interval is over."""
+        if self.epochs is not None:
+            return SaveDecision(moment.epoch % self.epochs == 0, "interval", f"each {self.epochs} epochs")
+        due = moment.seconds_since_save >= 60 * (self.minutes or 0)
+        return SaveDecision(due, "interval", f"{moment.seconds_since_save:.0f} s since the last save")
+
+
+@dataclass(frozen=True)
+class AllPolicy:
+    """Save at every call."""
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Always."""
+        return SaveDecision(save=True, kind="all", reason="every call")
+
+
+@dataclass(frozen=True)
+class AdaptivePolicy:
+    """Save a clear gain at once, and anything else when the overhead budget and the risk of a failure allow.
+
+    A clear gain is more than `z` standard errors, where the metrics give one as `<monitor>_se` (else any gain). A save
+    for recovery is due when the time since the last exceeds τ = max(C/ε, √(2·μ·C)): C the cost of a save as measured,
+    ε the overhead budget, μ the mean time to failure (Young 1974; Daly 2006). Until a cost is known it is due at once.
+
+    Attributes:
+        overhead: share of the run that saving may take.
+        mean_time_to_failure: seconds.
+    """
+
+    monitor: str
+    mode: Metric = "max"
+    overhead: float = 0.01
+    mean_time_to_failure: float = 4 * 3600.0
+    z: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.overhead > 0 and self.mean_time_to_failure > 0 and self.z >= 0):
+            raise InvalidInputError(
+                "adaptive: overhead and mean_time_to_failure must be positive and z not negative; found "
+                f"{self.overhead}, {self.mean_time_to_failure}, {self.z}."
+            )
+
+    def decide(self, moment: SaveMoment) -> SaveDecision:
+        """Whether the gain is clear, or a recovery save is due."""
+        cost = moment.save_seconds
+        tau = max(cost / self.overhead, math.sqrt(2 * self.mean_time_to_failure * cost))
+        value = finite_metric(moment.metrics, self.monitor)
+        improved = gain(value, moment.best, self.mode) if value is not None else -math.inf
+        margin = self.z * (finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0)
+        if improved > margin:
+            return SaveDecision(save=True, kind="adaptive", reason=f"gain {improved:g} above {margin:g}")
+        since = moment.seconds_since_save
+        return SaveDecision(since > tau, "adaptive", f"{since:.1f} s since the last save, τ {tau:.1f} s")
+
+
+def make_save_policy(
+    strategy: str,
+    *,
+    monitor: str = "val_dice",
+    mode: Metric = "max",
+    interval_epochs: int | None = None,
+    interval_minutes: float | None = None,
+    **adaptive: float,
+) -> SavePolicy:
+    """The policy of a strategy's name.
+
+    Raises:
+        InvalidInputError: the name is unknown, or an option does not fit.
+    """
+    if mode not in ("min", "max"):
+        raise InvalidInputError(f"mode: found {mode!r}; use 'min' or 'max'.")
+    if strategy == "interval" and interval_epochs is None and interval_minutes is None:
+        interval_epochs = 5
+    policies: dict[str, Any] = {
+        "best": lambda: BestPolicy(monitor, mode),
+        "epoch": EpochPolicy,
+        "interval": lambda: IntervalPolicy(interval_epochs, interval_minutes),
+        "all": AllPolicy,
+        "adaptive": lambda: AdaptivePolicy(monitor, mode, **adaptive),
+    }
+    if strategy not in policies:
+        raise InvalidInputError(f"save_strategy: found {strategy!r}; use one of {', '.join(STRATEGIES)}.")
+    policy: SavePolicy = policies[strategy]()
+    return policy

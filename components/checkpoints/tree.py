@@ -1,0 +1,67 @@
+"""Splits nested state into tensors (for safetensors) and a JSON skeleton, and puts it together again, exactly."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.errors import CheckpointError
+
+_TENSOR, _TUPLE, _ITEMS = "$tensor", "$tuple", "$items"
+
+
+def split_tree(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
+    """Move the tensors of nested dicts, lists and tuples into `tensors` and return a JSON skeleton.
+
+    Dicts whose keys are not plain strings become lists of pairs, tuples are marked, so that the round trip is exact.
+    Tensors are copied to contiguous CPU memory of their own, since safetensors refuses shared storage.
+
+    Args:
+        value: nested state.
+        tensors: filled under unique names that begin with `path`.
+        path: name of this value.
+
+    Raises:
+        CheckpointError: the state holds something that is neither a tensor nor JSON; names the place.
+    """
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+        return {_TENSOR: path}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: split_tree(item, tensors, f"{path}/{key}") for key, item in value.items()}
+        pairs = enumerate(value.items())
+        return {
+            _ITEMS: [
+                [split_tree(k, tensors, f"{path}/k{i}"), split_tree(v, tensors, f"{path}/{i}")] for i, (k, v) in pairs
+            ]
+        }
+    if isinstance(value, list | tuple):
+        items = [split_tree(item, tensors, f"{path}/{index}") for index, item in enumerate(value)]
+        return {_TUPLE: items} if isinstance(value, tuple) else items
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise CheckpointError(
+        f"state {path!r} holds a {type(value).__name__}, which cannot be saved without pickle. "
+        "Hint: keep tensors, numbers, texts, lists and dicts in state_dict()."
+    )
+
+
+def join_tree(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo `split_tree`."""
+    if isinstance(skeleton, list):
+        return [join_tree(item, tensors) for item in skeleton]
+    if not isinstance(skeleton, dict):
+        return skeleton
+    if _TENSOR in skeleton:
+        return tensors[skeleton[_TENSOR]]
+    if _TUPLE in skeleton:
+        return tuple(join_tree(item, tensors) for item in skeleton[_TUPLE])
+    if _ITEMS in skeleton:
+        return {join_tree(key, tensors): join_tree(item, tensors) for key, item in skeleton[_ITEMS]}
+    return {key: join_tree(item, tensors) for key, item in skeleton.items()}
+
+
+def has_non_finite(tensors: dict[str, Tensor]) -> bool:
+    """Whether a floating tensor holds NaN or infinity."""
+    return any(t.is_floating_point() and not bool(torch.isfinite(t).all()) for t in tensors.values())

@@ -1,0 +1,87 @@
+"""Networks, losses and data that the tests name by dotted path."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.toy import tiny_data
+from components.data import SegmentationData
+
+__all__ = ["tiny_data"]
+
+
+def network(in_channels: int, out_channels: int, spatial_dims: int, *, seconds: float = 0.0) -> nn.Module:
+    """A few convolutions with dropout, so that a resumed trial needs the state of the random numbers too."""
+    del spatial_dims
+    return nn.Sequential(
+        Sleep(seconds),
+        nn.Conv2d(in_channels, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Dropout2d(0.2),
+        nn.Conv2d(8, out_channels, 3, padding=1),
+    )
+
+
+class Sleep(nn.Module):
+    """Takes its time, so that a kill finds a trial at work."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            time.sleep(self.seconds)
+        return images
+
+
+def other_data() -> SegmentationData:
+    """The same cases with one pixel changed."""
+    data = tiny_data()
+    data.train.images[0, 0, 0, 0] += 1
+    return data
+
+
+def broken_network(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    print("about to build")  # noqa: T201 - must be found in the trial's log
+    raise ValueError(f"no network for {in_channels} channels")
+
+
+class NaNLoss(nn.Module):
+    """A loss that is NaN from its third call on."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        self.calls += 1
+        return logits.sum() * (float("nan") if self.calls > 2 else 0.0)  # noqa: PLR2004
+
+
+class DiesOnce(nn.Module):
+    """Kills its own worker at the third training step, unless a file says that it has done so."""
+
+    def __init__(self, done: str) -> None:
+        super().__init__()
+        self.done, self.steps = Path(done), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.steps == 3 and not self.done.exists():  # noqa: PLR2004
+            self.done.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return images
+
+
+def dying_network(in_channels: int, out_channels: int, spatial_dims: int, *, done: str) -> nn.Module:
+    return nn.Sequential(DiesOnce(done), network(in_channels, out_channels, spatial_dims))
+
+
+def threads_network(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    print(f"threads: {torch.get_num_threads()}")  # noqa: T201 - read from the trial's log
+    return network(in_channels, out_channels, spatial_dims)

@@ -1,0 +1,235 @@
+"""A small study in Ray, whole: what is recorded, kept, refused, and what a failing trial leaves."""
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from ray.tune import ExperimentAnalysis
+
+from components.checkpoints import verify_checkpoint
+from reports import epochs_table, load_trials
+from tuning import Study, StudyConfig
+from tuning.errors import StudyBusyError, StudyConfigError, StudyMismatchError
+from tuning.lock import study_lock
+from tuning.record import Journal, StudyDirectory, TrialEntry
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+Make = Callable[..., StudyConfig]
+
+
+def tunes_best(attempt: Path) -> dict[str, str]:
+    """Path of the checkpoint that Ray Tune's own record calls best, by trial folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trials = ExperimentAnalysis(str(attempt)).trials
+    best = {}
+    for trial in trials:
+        result = trial.run_metadata.checkpoint_manager.best_checkpoint_result
+        if result:
+            best[Path(result.checkpoint.path).parent.name] = result.checkpoint.path
+    return best
+
+
+def test_a_study_records_every_trial_and_keeps_its_best_checkpoint(study_config: Make, folder: Path) -> None:
+    result = Study(study_config(), folder).run()
+    assert not result.interrupted
+    assert [trial.number for trial in result.trials] == [-1, -2, -3, -4, 0, 1, 2, 3]
+    states = {trial.number: trial.state for trial in result.trials}
+    assert {states[number] for number in (-1, -2, -3, -4)} == {"complete"}
+    assert set(states.values()) <= {"complete", "pruned"}
+
+    study, best = StudyDirectory(folder), tunes_best(folder / "attempts" / "01")
+    for trial in result.trials:
+        record = study.trial(trial.number)
+        rows = record.epochs()
+        assert {epoch: row["val_dice"] for epoch, row in rows.items()} == trial.dice
+        assert json.loads(record.params.read_text()) == trial.overrides
+        line = record.best_checkpoint()
+        assert line is not None
+        assert trial.best is not None
+        assert line["dice"] == trial.best[1]
+        assert best[record.path.name] == str(folder / line["path"])
+        kept = verify_checkpoint(folder / line["path"])
+        assert (kept.epoch, kept.metrics["val_dice"]) == (line["epoch"], line["dice"])
+        assert len(list(folder.glob(f"attempts/*/{record.path.name}/checkpoint_*"))) <= 2
+
+
+def test_the_tables_say_what_the_journal_says(study_config: Make, folder: Path) -> None:
+    result = Study(study_config(), folder).run()
+    table = load_trials(folder)
+    assert list(table["number"]) == [trial.number for trial in result.trials]
+    assert list(table["baseline"][:4]) == ["bce", "dice", "dice_bce", "dice_focal"]
+    for row, trial in zip(table.itertuples(), result.trials, strict=True):
+        assert trial.best is not None
+        assert (row.best_epoch, row.best_dice) == trial.best
+        assert (row.state, row.cause, row.epochs) == (trial.state, trial.cause, len(trial.dice))
+        assert Path(str(row.checkpoint)).is_dir()
+    epochs = epochs_table(folder)
+    assert len(epochs) == table["epochs"].sum()
+    assert {"number", "epoch", "val_dice", "val_dice_disc", "train_loss", "loss_dice", "weight_dice", "lr"} <= set(
+        epochs
+    )
+
+
+def test_the_journal_is_a_plain_optuna_study(study_config: Make, folder: Path) -> None:
+    result = Study(study_config(), folder).run()
+    storage = Journal(folder / "journal.log", "small")._storage
+    theirs = optuna.load_study(study_name="small", storage=storage)
+    ours = [trial for trial in result.trials if trial.number >= 0]
+    assert [trial.value for trial in theirs.trials] == [trial.best[1] for trial in ours if trial.best]
+    assert (
+        theirs.best_trial.number
+        == max((trial for trial in ours if trial.state == "complete"), key=lambda trial: trial.best or (0, 0)).number
+        or len({trial.state for trial in ours}) > 1
+    )
+
+
+def epochs_of(folder: Path, number: int) -> list[dict[str, Any]]:
+    rows = StudyDirectory(folder).trial(number).epochs()
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows.values()]
+
+
+def test_a_trial_in_a_reused_worker_gives_bit_for_bit_what_a_fresh_one_gives(
+    study_config: Make, tmp_path: Path
+) -> None:
+    def config(weights: list[float]) -> StudyConfig:
+        space = {"parameters": {"loss.weights": {"simplex": ["dice", "bce"]}, "training.lr": {"choice": weights}}}
+        one = {"trials": 1, "space": space}
+        return study_config(search=one, resources={"concurrent": 1}, scheduler={"type": "none"})
+
+    Study(config([0.03]), tmp_path / "reused").run()  # trial 0 comes after four baselines in the same worker
+    fresh = config([0.03]).model_copy(update={"search": config([0.03]).search.model_copy(update={"baselines": False})})
+    Study(fresh, tmp_path / "fresh").run()
+    assert epochs_of(tmp_path / "reused", 0) == epochs_of(tmp_path / "fresh", 0)
+    assert len(epochs_of(tmp_path / "fresh", 0)) == 4
+
+
+def failing(study_config: Make, **changes: Any) -> StudyConfig:
+    return study_config(search={"trials": 2, "baselines": False}, **changes)
+
+
+def by_number(trials: list[TrialEntry]) -> dict[int, TrialEntry]:
+    return {trial.number: trial for trial in trials}
+
+
+def test_a_trial_that_raises_is_failed_with_reason_and_log(study_config: Make, folder: Path) -> None:
+    config = failing(study_config, model={"build": "tests.toys:broken_network"})
+    trials = by_number(Study(config, folder).run().trials)
+    assert [trial.state for trial in trials.values()] == ["failed", "failed"]
+    assert trials[0].cause == "ValueError: no network for 1 channels"
+    log = StudyDirectory(folder).trial(0).log.read_text()
+    assert "about to build" in log
+    assert "in broken_network" in log
+
+
+def test_a_loss_that_becomes_nan_fails_its_trial_and_the_others_go_on(study_config: Make, folder: Path) -> None:
+    choice = {"choice": ["tests.toys:NaNLoss", "bce"]}
+    config = study_config(
+        search={
+            "trials": 6,
+            "baselines": False,
+            "sampler": "random",
+            "space": {"parameters": {"loss.terms.other.kind": choice}},
+        },
+        loss={"weights": {"dice": 0.5, "other": 0.5}},
+        scheduler={"type": "none"},
+    )
+    result = Study(config, folder).run()
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert 0 < len(failed) < 6
+    for trial in result.trials:
+        expected = "failed" if "NaN" in trial.overrides["loss.terms.other.kind"] else "complete"
+        assert trial.state == expected
+    assert "other" in failed[0].cause
+    assert "epoch 2" in failed[0].cause
+    assert list(failed[0].dice) == [1]
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_goes_on(study_config: Make, folder: Path, tmp_path: Path) -> None:
+    model = {"build": "tests.toys:dying_network", "arguments": {"done": str(tmp_path / "died")}}
+    config = failing(study_config, model=model, resources={"concurrent": 1}, scheduler={"type": "none"})
+    result = Study(config, folder).run()
+    assert [(trial.number, trial.state, list(trial.dice)) for trial in result.trials] == [
+        (0, "complete", [1, 2, 3, 4]),
+        (1, "complete", [1, 2, 3, 4]),
+    ]
+    assert result.trials[0].deaths == 1
+    log = StudyDirectory(folder).trial(0).log.read_text()
+    assert "worker died" in log
+    assert "going on after epoch 1" in log
+
+
+def test_a_worker_that_always_dies_is_given_up(study_config: Make, folder: Path, tmp_path: Path) -> None:
+    model = {"build": "tests.toys:dying_network", "arguments": {"done": str(tmp_path / "no" / "such" / "folder")}}
+    config = failing(study_config, model=model, resources={"concurrent": 1, "retries": 0})
+    result = Study(config, folder).run()
+    assert [trial.state for trial in result.trials] == ["failed", "failed"]
+
+
+def test_each_trial_has_the_threads_that_it_was_given(study_config: Make, folder: Path) -> None:
+    config = failing(
+        study_config, model={"build": "tests.toys:threads_network"}, resources={"concurrent": 1, "cpus_per_trial": 2}
+    )
+    Study(config, folder).run()
+    assert "threads: 2" in StudyDirectory(folder).trial(0).log.read_text()
+
+
+def test_running_a_finished_study_again_changes_nothing(study_config: Make, folder: Path) -> None:
+    first = Study(study_config(), folder).run()
+    journal = (folder / "journal.log").read_bytes()
+    assert Study(study_config(), folder).run().trials == first.trials
+    assert (folder / "journal.log").read_bytes() == journal
+
+
+def test_more_trials_may_be_asked_for_and_the_change_is_recorded(study_config: Make, folder: Path) -> None:
+    first = Study(failing(study_config), folder).run()
+    more = Study(study_config(search={"trials": 3, "baselines": False}), folder).run()
+    assert more.trials[:2] == first.trials
+    assert [trial.number for trial in more.trials] == [0, 1, 2]
+    assert StudyDirectory(folder).attempts()[-2]["changed"] == {"search.trials": 3}
+
+
+def test_other_settings_data_or_versions_are_refused_and_nothing_is_lost(study_config: Make, folder: Path) -> None:
+    Study(failing(study_config), folder).run()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(StudyMismatchError, match=r"training\.lr: was 0\.03, now 0\.5"):
+        Study(failing(study_config, training={"lr": 0.5}), folder).run()
+    with pytest.raises(StudyMismatchError, match=r"data\.build: was"):
+        Study(failing(study_config, data={"build": "tests.toys:other_data"}), folder).run()
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text.replace("fingerprint: ", "fingerprint: 0"))
+    with pytest.raises(StudyMismatchError, match="belongs to other data"):
+        Study(failing(study_config), folder).run()
+    (folder / "study.yaml").write_text(text.replace("format: 1", "format: 99"))
+    with pytest.raises(StudyMismatchError, match="found format version 99, this segtune reads 1"):
+        Study(failing(study_config), folder).run()
+    (folder / "study.yaml").write_text(text)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_driver_is_refused_by_name(study_config: Make, folder: Path) -> None:
+    study = StudyDirectory(folder)
+    with study_lock(study):
+        study.log_attempt(1, "start", pid=4242, host="here")
+        with pytest.raises(StudyBusyError, match="is being run by process 4242 on here since"):
+            Study(study_config(), folder).run()
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"parameters": {"training.learning": {"float": [0, 1]}}}, r"training has no setting 'learning'"),
+        ({"parameters": {"search.trials": {"int": [1, 2]}}}, r"only settings of model, training, loss, checkpoint"),
+        ({"parameters": {"training.epochs": {"int": [1, 2]}}}, r"must be the same for all trials"),
+    ],
+)
+def test_a_space_over_no_setting_is_refused_before_anything_starts(
+    study_config: Make, folder: Path, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StudyConfigError, match=message):
+        Study(study_config(search={"space": space}), folder).run()
+    assert not (folder / "study.yaml").exists()
