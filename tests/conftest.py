@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from tuning import StudyConfig
+from tuning.config import ResourcesConfig
+from tuning.engine import ray_running
 
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """Ray, started once."""
-    from tuning.config import ResourcesConfig
-    from tuning.engine import ray_running
-
     with ray_running(ResourcesConfig(concurrent=2)):
         yield
 

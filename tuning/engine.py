@@ -15,6 +15,7 @@ from ray import tune
 from tuning.config import ResourcesConfig
 from tuning.errors import EngineError
 from tuning.machine import concurrent_trials, usable_cpus
+from tuning.not_pickled import NotPickled
 from tuning.record.layout import trial_name
 from tuning.recorder import Recorder
 from tuning.scheduler import StudyScheduler
@@ -27,7 +28,6 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -55,7 +55,7 @@ class Attempt:
     stopper: "StopFlag"
 
 
-class StopFlag(tune.Stopper):  # type: ignore[misc]  # Ray is not typed
+class StopFlag(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray is not typed
     """Stops the attempt cleanly once it is set."""
 
     def __init__(self) -> None:

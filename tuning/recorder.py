@@ -7,12 +7,13 @@ from typing import Any
 from ray.tune import Callback
 
 from tuning.listener import Listener
+from tuning.not_pickled import NotPickled
 from tuning.record import Journal, StudyDirectory, append_line
 from tuning.retention import prune
 from tuning.scheduler import OBJECTIVE, StudyScheduler
 
 
-class Recorder(Callback):  # type: ignore[misc]  # Ray is not typed
+class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     """Ray Tune callback that writes the record, in an order that a kill at any line leaves recoverable.
 
     Args:

@@ -5,10 +5,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from tuning.not_pickled import NotPickled
 from tuning.scheduler import OBJECTIVE
 
 
-class JournalSearcher(Searcher):  # type: ignore[misc]  # Ray is not typed
+class JournalSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray is not typed
     """A searcher without a memory of its own: everything it knows stands in the journal.
 
     Args:

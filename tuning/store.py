@@ -1,10 +1,14 @@
 """The trial's checkpoint store: it stages a checkpoint that `tune.report` hands to Ray Tune, which keeps it."""
 
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from components.checkpoints import CheckpointRecord
+from components.errors import CheckpointError
+
+_logger = logging.getLogger(__name__)
 
 
 class TuneStore:
@@ -42,6 +46,11 @@ class TuneStore:
     def records(self) -> list[CheckpointRecord]:
         """Every checkpoint that the trial made; some may be pruned by now."""
         return list(self._records)
+
+    def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
+        """Forget a damaged checkpoint of an earlier attempt; the driver sets its folder aside at the next start."""
+        _logger.warning("not used, damaged: %s", error)
+        self._records = [known for known in self._records if known.path != record.path]
 
     def remove(self, record: CheckpointRecord) -> None:
         """Leave it to Ray Tune and the driver, which keep what the study's settings say."""

@@ -3,13 +3,7 @@
 A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
 """
 
-from components.checkpoints.format import (
-    CheckpointRecord,
-    TrainingState,
-    restore_checkpoint,
-    verify_checkpoint,
-    write_checkpoint,
-)
+from components.checkpoints.format import TrainingState, restore_checkpoint, write_checkpoint
 from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.manager import AutoCheckpointManager, CheckpointManager
 from components.checkpoints.policies import (
@@ -24,6 +18,7 @@ from components.checkpoints.policies import (
     SavePolicy,
     make_save_policy,
 )
+from components.checkpoints.record import CheckpointRecord, verify_checkpoint
 from components.checkpoints.retention import KeepPolicy
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A checkpoint's directory: `model.safetensors`, `state.safetensors`, `state.json`, and `manifest.json` written last."""
+"""A checkpoint's directory: `model.safetensors`, `state.safetensors`, `state.json`; `manifest.json` is written last."""
 
 import json
 import platform
@@ -97,7 +97,8 @@ def write_checkpoint(
         raise InvalidInputError("a checkpoint needs a model.")
     if metrics.get("epoch", epoch) != epoch:
         raise InvalidInputError(
-            f"metrics of epoch {metrics['epoch']} do not belong to weights of epoch {epoch}. Hint: save after validation."
+            f"metrics of epoch {metrics['epoch']} do not belong to weights of epoch {epoch}. "
+            "Hint: save after validation."
         )
     weights: dict[str, Tensor] = {}
     model_extra = _split_model(state.model, weights)

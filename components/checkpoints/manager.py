@@ -66,7 +66,7 @@ class CheckpointManager:
         store: Store | None = None,
         durable: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        **adaptive: float,
+        adaptive: Mapping[str, float] | None = None,
     ) -> None:
         if not model_name or Path(model_name).name != model_name:
             raise InvalidInputError(f"model_name: found {model_name!r}, must be a plain file name.")
@@ -77,7 +77,7 @@ class CheckpointManager:
             mode=mode,
             interval_epochs=interval_epochs,
             interval_minutes=interval_minutes,
-            **adaptive,
+            **(adaptive or {}),
         )
         self._keep = KeepPolicy(monitor_metric, mode, count)
         self._store: Store = store if store is not None else LocalStore(Path(model_dir))
@@ -116,9 +116,13 @@ class CheckpointManager:
         """Save if the strategy says so, then remove what need not stay.
 
         Args:
-            model: its state is saved; so is that of the other parts that are given.
+            model: its state is saved.
+            optimizer: saved too, if given.
+            scheduler: saved too, if given.
             epoch: that has just ended.
             metrics: of exactly these weights.
+            scaler: saved too, if given.
+            loss_schedule: saved too, if given.
             extra: further state (JSON values and tensors), given back by `load_checkpoint` in `extra`.
             metadata: further JSON values for the manifest.
 
@@ -180,6 +184,11 @@ class CheckpointManager:
         Args:
             which: `best`, `latest`, an epoch, or a path. Of `best` and `latest` a damaged one is set aside and the next
                 valid one used.
+            model: filled, if given.
+            optimizer: filled, if given.
+            scheduler: filled, if given.
+            scaler: filled, if given.
+            loss_schedule: filled, if given.
             rng: also put the global random number generators where they were.
             extra: filled with the state saved as `extra`.
 
@@ -188,9 +197,8 @@ class CheckpointManager:
             CheckpointDamagedError: the one asked for by epoch or path is damaged.
             CheckpointError: it lacks a part that is asked for.
         """
-        state = TrainingState(
-            model, optimizer, scheduler, scaler, loss_schedule, rng=rng, extra={} if extra is None else extra
-        )
+        extra = {} if extra is None else extra
+        state = TrainingState(model, optimizer, scheduler, scaler, loss_schedule, rng=rng, extra=extra)
         if which not in ("best", "latest"):
             return restore_checkpoint(self._find(which), state)
         while (record := self._first(str(which))) is not None:
@@ -281,4 +289,4 @@ class AutoCheckpointManager(CheckpointManager):
         **options: Any,
     ) -> None:
         adaptive = {"overhead": overhead, "mean_time_to_failure": mean_time_to_failure, "z": z}
-        super().__init__(model_dir, model_name, "adaptive", **adaptive, **options)
+        super().__init__(model_dir, model_name, "adaptive", adaptive=adaptive, **options)
