@@ -99,7 +99,7 @@ def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, trial: Tri
         if record.epoch in entry.dice:
             append_line(trial.index, index_line(path, record))
         elif record.epoch == max(entry.dice, default=0) + 1:
-            append_line(trial.metrics, record.metadata["row"])
+            append_line(trial.metrics, record.metrics)
             journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
             append_line(trial.index, index_line(path, record))
         else:

@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 from ray import tune
+from torch import nn
 
 from components.checkpoints import CheckpointManager, CheckpointRecord, verify_checkpoint
 from components.data import SegmentationData, training_batches
-from components.losses import LossManager
+from components.losses import CombinedLoss, LossManager
 from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, train_epoch
 from tuning.config import StudyConfig
 from tuning.dotted import import_object
 from tuning.output import captured_output
 from tuning.scheduler import OBJECTIVE
 from tuning.store import TuneStore
+
+_SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,6 @@ class Shared:
     study: StudyConfig
     data: SegmentationData
     root: str
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Row of an epoch, and the checkpoint if one was saved."""
-
-    row: dict[str, Any]
-    checkpoint: CheckpointRecord | None
 
 
 def run_trial(config: dict[str, Any], shared: Shared) -> None:
@@ -51,10 +46,11 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
     staging = Path(tune.get_context().get_trial_dir()) / "staging"
     with captured_output() as output:
         try:
-            store = TuneStore(staging, [_indexed(line, shared.root) for line in config["checkpoints"]])
-            for epoch in train_trial(config, shared, store):
-                report = {"row": epoch.row, "epoch": epoch.row["epoch"], OBJECTIVE: epoch.row[OBJECTIVE]}
-                _report(report | {"log": output.take()}, epoch.checkpoint)
+            records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
+            store = TuneStore(staging, records)
+            for row in TrialTraining(config, shared, store).epochs():
+                objective = {"row": row, "epoch": row["epoch"], OBJECTIVE: row[OBJECTIVE], "log": output.take()}
+                _report(objective, store.staged)
                 store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
             traceback.print_exc(file=output)
@@ -62,98 +58,105 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             tune.report({"failure": failure, "epoch": 0, OBJECTIVE: float("nan"), "log": output.take()})
 
 
-def train_trial(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[Epoch]:
-    """Build the trial's parts from its settings and train, epoch by epoch, from its last checkpoint on."""
-    settings = shared.study.with_overrides(config["overrides"])
-    training, mode = settings.training, shared.data.mode
-    number = config["number"]
-    seed = max(number, 0) if training.seed == "per_trial" else training.seed
-    torch.set_num_threads(settings.resources.cpus_per_trial)
-    seed_everything(seed)
+class TrialTraining:
+    """The parts of one training run, built from a trial's settings, and its loop over epochs.
 
-    device = torch.device("cuda" if settings.resources.gpus_per_trial else "cpu")
-    model = _build_model(settings, shared.data).to(device)
-    optimizer = build_optimizer(
-        training.optimizer,
-        model.parameters(),
-        lr=training.lr,
-        weight_decay=training.weight_decay,
-        momentum=training.momentum,
-    )
-    lr_schedule = build_lr_schedule(training.lr_schedule, optimizer, epochs=training.epochs)
-    loss = LossManager.create_loss_function(_loss_settings(settings, mode)).to(device)
-    loss_schedule = LossManager.create_loss_scheduler(loss, {"epochs": training.epochs, **settings.loss.schedule})
-    checkpoints = CheckpointManager(
-        model_name=settings.name,
-        save_strategy=settings.checkpoint.strategy,
-        monitor_metric=OBJECTIVE,
-        max_checkpoints=settings.checkpoint.keep,
-        interval_epochs=settings.checkpoint.interval,
-        store=store,
-    )
-    done = 0
-    if config["checkpoints"]:
-        record = checkpoints.load_checkpoint(
-            "latest", model, optimizer, lr_schedule, loss_schedule=loss_schedule, rng=True
+    Args:
+        config: as of `run_trial`.
+        shared: study and data.
+        store: stages checkpoints, and knows those of earlier attempts.
+    """
+
+    def __init__(self, config: dict[str, Any], shared: Shared, store: TuneStore) -> None:
+        settings = shared.study.with_overrides(config["overrides"])
+        training = settings.training
+        self._settings, self._training, self._data, self._store = settings, training, shared.data, store
+        self._seed = config["number"] + _SEED_OFFSET if training.seed == "per_trial" else training.seed
+        torch.set_num_threads(settings.resources.cpus_per_trial)
+        seed_everything(self._seed)
+        self._model = _build_model(settings, shared.data)
+        self._optimizer = build_optimizer(
+            training.optimizer,
+            self._model.parameters(),
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+            momentum=training.momentum,
         )
-        loss.weights = record.metadata["loss_weights"]
-        done = record.epoch
-        print(f"going on after epoch {done} from {record.path}")  # noqa: T201 - into the trial's log
+        self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
+        self._loss = _build_loss(settings, shared.data.mode)
+        self._loss_schedule = LossManager.create_loss_scheduler(
+            self._loss, settings.loss.schedule, epochs=training.epochs
+        )
+        self._checkpoints = CheckpointManager(
+            model_name=settings.name,
+            save_strategy=settings.checkpoint.strategy,
+            monitor_metric=OBJECTIVE,
+            max_checkpoints=settings.checkpoint.keep,
+            interval_epochs=settings.checkpoint.interval,
+            store=store,
+            durable=False,  # Ray Tune copies what is staged, and its copy is what counts
+        )
 
-    for epoch in range(done + 1, training.epochs + 1):
-        started = time.perf_counter()
-        weights, lr = loss.weights, optimizer.param_groups[0]["lr"]
+    def epochs(self) -> Iterator[dict[str, Any]]:
+        """Train from the last checkpoint on; after each epoch its row, with the checkpoint staged if one was saved."""
+        for epoch in range(self._resume() + 1, self._training.epochs + 1):
+            started = time.perf_counter()
+            row = self._train(epoch)
+            self._loss_schedule.step(epoch, row)
+            row["seconds"] = time.perf_counter() - started
+            self._checkpoints.save_checkpoint(
+                self._model, self._optimizer, self._lr_schedule, epoch, row, loss_schedule=self._loss_schedule
+            )
+            yield row
+
+    def _resume(self) -> int:
+        """Go back to the last checkpoint; returns its epoch, 0 when there is none."""
+        if not self._store.records():
+            return 0
+        record = self._checkpoints.load_checkpoint(
+            "latest", self._model, self._optimizer, self._lr_schedule, loss_schedule=self._loss_schedule, rng=True
+        )
+        print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
+        return record.epoch
+
+    def _train(self, epoch: int) -> dict[str, Any]:
+        training, data = self._training, self._data
+        weights, lr = self._loss.weights, self._optimizer.param_groups[0]["lr"]
         batches = training_batches(
-            shared.data.train, size=training.batch, seed=seed, epoch=epoch, augment=training.augment
+            data.train, size=training.batch, seed=self._seed, epoch=epoch, augment=training.augment
         )
-        trained = train_epoch(model, loss, optimizer, batches, epoch=epoch, precision=training.precision)
-        lr_schedule.step()
-        scores = evaluate(model, shared.data.val, mode=mode, batch=training.batch, precision=training.precision)
-        row = {
+        trained = train_epoch(
+            self._model, self._loss, self._optimizer, batches, epoch=epoch, precision=training.precision
+        )
+        self._lr_schedule.step()
+        scores = evaluate(self._model, data.val, mode=data.mode, batch=training.batch, precision=training.precision)
+        return {
             "epoch": epoch,
             OBJECTIVE: scores.mean,
-            **{
-                f"{OBJECTIVE}_{name}": value
-                for name, value in zip(shared.data.foreground, scores.per_class, strict=True)
-            },
+            **{f"{OBJECTIVE}_{name}": value for name, value in zip(data.foreground, scores.per_class, strict=True)},
             "val_undefined": scores.undefined,
             **trained,
             **{f"weight_{name}": value for name, value in weights.items()},
             "lr": lr,
         }
-        loss_schedule.step(epoch, row)
-        row["seconds"] = time.perf_counter() - started
-        saved = checkpoints.save_checkpoint(
-            model,
-            optimizer,
-            lr_schedule,
-            epoch,
-            row,
-            loss_schedule=loss_schedule,
-            metadata={"loss_weights": loss.weights},
-        )
-        yield Epoch(row, store.staged if saved else None)
 
 
-def _build_model(settings: StudyConfig, data: SegmentationData) -> torch.nn.Module:
+def _build_model(settings: StudyConfig, data: SegmentationData) -> nn.Module:
     build = import_object(settings.model.build, "model.build")
-    model: torch.nn.Module = build(
+    model: nn.Module = build(
         in_channels=data.in_channels,
         out_channels=len(data.classes),
         spatial_dims=data.spatial_dims,
         **settings.model.arguments,
     )
-    return model
+    return model.to("cuda" if settings.resources.gpus_per_trial else "cpu")
 
 
-def _loss_settings(settings: StudyConfig, mode: str) -> dict[str, Any]:
+def _build_loss(settings: StudyConfig, mode: str) -> CombinedLoss:
     weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
-    return {"type": "combined", "mode": mode, "terms": terms, "weights": weights}
-
-
-def _indexed(line: dict[str, Any], root: str) -> CheckpointRecord:
-    return verify_checkpoint(Path(root) / line["path"])
+    loss = LossManager.create_loss_function({"type": "combined", "mode": mode, "terms": terms, "weights": weights})
+    return loss.to("cuda" if settings.resources.gpus_per_trial else "cpu")
 
 
 def _report(result: dict[str, Any], checkpoint: CheckpointRecord | None) -> None:

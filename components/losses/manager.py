@@ -64,13 +64,16 @@ class LossManager:
         return CombinedLoss({name: term_kinds.build_term(kind, mode, options)})
 
     @staticmethod
-    def create_loss_scheduler(loss: nn.Module, config: Mapping[str, Any] | None = None) -> LossSchedule:
+    def create_loss_scheduler(
+        loss: nn.Module, config: Mapping[str, Any] | None = None, *, epochs: int | None = None
+    ) -> LossSchedule:
         """Build a schedule for a combined loss, from the weights that it has now.
 
         Args:
             loss: a `CombinedLoss`.
             config: `{"type": "constant"}` (as None), `{"type": "linear", "end": {...}, "epochs": 30}` or
                 `{"type": "adaptive", "temperature": 2.0}`.
+            epochs: full budget, for schedules that need it and whose configuration does not give it.
 
         Raises:
             InvalidInputError: the loss has no weights, or the configuration does not fit.
@@ -81,6 +84,8 @@ class LossManager:
         build, required, optional = _SCHEDULES[kind]
         for name in options:
             require_known(f"loss schedule {kind!r}: option", name, (*required, *optional))
+        if "epochs" in required and epochs is not None:
+            options.setdefault("epochs", epochs)
         for name in required:
             if name not in options:
                 raise InvalidInputError(f"loss schedule {kind!r}: {name} is missing.")

@@ -96,14 +96,12 @@ def epochs_of(folder: Path, number: int) -> list[dict[str, Any]]:
 def test_a_trial_in_a_reused_worker_gives_bit_for_bit_what_a_fresh_one_gives(
     study_config: Make, tmp_path: Path
 ) -> None:
-    def config(weights: list[float]) -> StudyConfig:
-        space = {"parameters": {"loss.weights": {"simplex": ["dice", "bce"]}, "training.lr": {"choice": weights}}}
-        one = {"trials": 1, "space": space}
-        return study_config(search=one, resources={"concurrent": 1}, scheduler={"type": "none"})
+    def config(*, baselines: bool) -> StudyConfig:
+        search = {"trials": 1, "baselines": baselines}
+        return study_config(search=search, resources={"concurrent": 1}, scheduler={"type": "none"})
 
-    Study(config([0.03]), tmp_path / "reused").run()  # trial 0 comes after four baselines in the same worker
-    fresh = config([0.03]).model_copy(update={"search": config([0.03]).search.model_copy(update={"baselines": False})})
-    Study(fresh, tmp_path / "fresh").run()
+    Study(config(baselines=True), tmp_path / "reused").run()  # trial 0 comes after four baselines in the same worker
+    Study(config(baselines=False), tmp_path / "fresh").run()
     assert epochs_of(tmp_path / "reused", 0) == epochs_of(tmp_path / "fresh", 0)
     assert len(epochs_of(tmp_path / "fresh", 0)) == 4
 
@@ -198,7 +196,7 @@ def test_other_settings_data_or_versions_are_refused_and_nothing_is_lost(study_c
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(StudyMismatchError, match=r"training\.lr: was 0\.03, now 0\.5"):
         Study(failing(study_config, training={"lr": 0.5}), folder).run()
-    with pytest.raises(StudyMismatchError, match=r"data\.build: was"):
+    with pytest.raises(StudyMismatchError, match="belongs to other data"):
         Study(failing(study_config, data={"build": "tests.toys:other_data"}), folder).run()
     text = (folder / "study.yaml").read_text()
     (folder / "study.yaml").write_text(text.replace("fingerprint: ", "fingerprint: 0"))
