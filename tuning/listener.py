@@ -12,7 +12,7 @@ class Listener:
     def planned(self, plan: Plan) -> None:
         """The study is about to run."""
 
-    def trial_started(self, number: int) -> None:
+    def trial_started(self, number: int, baseline: str | None) -> None:
         """A trial starts or goes on."""
 
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ _SHOWN_ENDED = 12  # the best of those that ended; the tables have them all
 class Line:
     """What is shown of one trial."""
 
-    number: int
     name: str
     state: str = "running"
     epoch: int = 0
@@ -46,21 +45,28 @@ class Board:
         """Trials that ended in this run, best first."""
         return sorted((line for line in self.lines.values() if line.state != "running"), key=lambda line: -line.best)
 
+    def done(self) -> int:
+        """Trials of the study that have ended."""
+        return self.finished_before + len(self.ended())
+
+    def best(self) -> Line | None:
+        """The trial with the best Dice of this run."""
+        best = max(self.lines.values(), key=lambda line: line.best, default=None)
+        return best if best and best.best >= 0 else None
+
     def summary(self) -> str:
         """Counts, best so far and the time that is left."""
-        ended = self.ended()
-        done = self.finished_before + len(ended)
         counts = ", ".join(
             f"{count} {state}"
             for state in _STYLES
             if (count := sum(line.state == state for line in self.lines.values()))
         )
-        best = max(self.lines.values(), key=lambda line: line.best, default=None)
+        best, done = self.best(), self.done()
         parts = [f"{done}/{self.total} done", counts]
-        if best and best.best >= 0:
+        if best:
             parts.append(f"best {best.best:.4f} ({best.name})")
-        if ended and done < self.total:
-            seconds = (time.monotonic() - self.started) / len(ended) * (self.total - done)
+        if self.ended() and done < self.total:
+            seconds = (time.monotonic() - self.started) / len(self.ended()) * (self.total - done)
             parts.append(f"about {_duration(seconds)} left")
         return " · ".join(part for part in parts if part)
 
@@ -77,10 +83,10 @@ class PlainProgress(Listener):
         self.board = Board(plan.total, plan.epochs, plan.finished)
         self._say(*plan.lines)
 
-    def trial_started(self, number: int) -> None:
+    def trial_started(self, number: int, baseline: str | None) -> None:
         """Print that it started."""
-        self.board.lines[number] = Line(number, trial_label(number))
-        self._say(f"{trial_label(number)} started")
+        self.board.lines[number] = Line(trial_label(number, baseline))
+        self._say(f"{trial_label(number, baseline)} started")
 
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:
         """Remember the epoch."""
@@ -91,10 +97,12 @@ class PlainProgress(Listener):
         """Print how it ended."""
         line = self.board.lines[entry.number]
         line.state, line.cause = entry.state, entry.cause
-        line.name = trial_label(entry.number, entry.baseline)
+        if entry.state == "running":
+            self._say(f"{line.name} lost its worker and will go on")
+            return
         best = f", best Dice {line.best:.4f}" if line.best >= 0 else ""
-        ended = f"{entry.state}: {entry.cause}" if entry.state != "running" else "lost its worker and will go on"
-        self._say(f"{line.name} {ended}{best}", self.board.summary())
+        leads = " (best so far)" if line is self.board.best() else ""
+        self._say(f"[{self.board.done()}/{self.board.total}] {line.name} {entry.state}{best}{leads}; {entry.cause}")
 
     def stopping(self) -> None:
         """Say that the stop is under way."""

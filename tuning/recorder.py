@@ -47,7 +47,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the listener."""
-        self._listener.trial_started(trial.config["number"])
+        number = trial.config["number"]
+        self._listener.trial_started(number, self._journal.entry(number).baseline)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
