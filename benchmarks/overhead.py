@@ -60,7 +60,7 @@ def _run_segtune(trials: int) -> float:
     config = StudyConfig.load(
         {
             "name": "overhead",
-            "data": {"build": "benchmarks.toy:tiny_data"},
+            "data": {"build": "benchmarks.toy:tiny_data", "arguments": {"cases": 4}},
             "training": {"epochs": 1, "batch": 4},
             "search": {"trials": trials, "baselines": False},
             "scheduler": {"grace": 1},
@@ -92,7 +92,7 @@ def _run_stock(trials: int) -> float:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     started = time.perf_counter()
     tune.Tuner(
-        tune.with_parameters(stock_trial, data=tiny_data()),
+        tune.with_parameters(stock_trial, data=tiny_data(cases=4)),
         param_space={"dice": tune.uniform(0, 1)},
         tune_config=tune.TuneConfig(
             metric="val_dice", mode="max", num_samples=trials, search_alg=OptunaSearch(), scheduler=ASHAScheduler()

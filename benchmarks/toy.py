@@ -7,16 +7,10 @@ import numpy as np
 from components.data import SegmentationData, Split
 
 
-def tiny_data() -> SegmentationData:
-    """Bright discs on noise, 32×32: learnable in a step or two, so that the engine is what is measured."""
-    return SegmentationData(
-        name="discs",
-        mode="binary",
-        classes=("disc",),
-        train=_split("train", 4),
-        val=_split("val", 2),
-        test=_split("test", 2),
-    )
+def tiny_data(cases: int = 12) -> SegmentationData:
+    """Bright discs on noise, 32×32: learnable in a few steps, so that the engine is what is measured."""
+    splits = {"train": _split("train", cases), "val": _split("val", 3), "test": _split("test", 3)}
+    return SegmentationData(name="discs", mode="binary", classes=("disc",), **splits)
 
 
 def stock_trial(config: dict[str, Any], data: SegmentationData) -> None:
@@ -46,7 +40,7 @@ def _split(name: str, cases: int) -> Split:
     random = np.random.default_rng(len(name))
     rows, columns = np.mgrid[:32, :32]
     centres = random.integers(10, 22, size=(cases, 2))
-    masks = np.stack([(rows - y) ** 2 + (columns - x) ** 2 < 36 for y, x in centres])[:, None].astype(np.uint8)
-    images = (masks + 0.3 * random.standard_normal(masks.shape)).astype(np.float32)
+    masks = np.stack([(rows - y) ** 2 + (columns - x) ** 2 < 100 for y, x in centres])[:, None].astype(np.uint8)
+    images = (masks + 0.5 * random.standard_normal(masks.shape)).astype(np.float32)
     names = tuple(f"{name}_{index}" for index in range(cases))
     return Split(images, masks, names, names)

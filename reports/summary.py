@@ -78,7 +78,7 @@ def _best(trials: pd.DataFrame) -> Any:
 def _best_lines(trials: pd.DataFrame) -> list[str]:
     best, baseline = _best(trials[trials["baseline"].isna()]), _best(trials[trials["baseline"].notna()])
     lines = [
-        f"{name:<9} {trial_label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
+        f"{name:<9} {row.baseline or trial_label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
         for name, row in (("best", best), ("baseline", baseline))
         if row is not None
     ]

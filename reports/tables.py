@@ -43,8 +43,8 @@ def load_trials(directory: str | Path) -> pd.DataFrame:
     """
     study = StudyDirectory(Path(directory))
     rows = [_trial_row(study, entry) for entry in _entries(study)]
-    table = pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
-    return table.astype({"best_epoch": "Int64", "best_dice": "float64", "seconds": "float64"})
+    table = pd.DataFrame(rows, columns=list(TRIAL_COLUMNS), dtype=object)
+    return table.astype({"number": int, "epochs": int, "best_epoch": "Int64", "best_dice": float, "seconds": float})
 
 
 def epochs_table(directory: str | Path) -> pd.DataFrame:

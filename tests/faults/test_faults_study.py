@@ -1,0 +1,107 @@
+"""kill -9 of the driver and all of Ray, then the same command: nothing lost, nothing doubled, the same numbers."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import killing
+
+TOTAL_EPOCHS = 4 * 6 + 6  # the baselines' budget, and at least one epoch of each trial
+PLACES = [
+    "append_line:3:after",  # between the row of an epoch and its journal entry
+    "report:9:after",  # between the journal entry and the index of its checkpoint
+    "report:26:after",  # before ASHA's stop is noted
+    "note_stop:1:after",  # decided, not yet told
+    "note_stop:6:after",
+    "finish:5:before",
+    "finish:6:after",  # told, old checkpoints not yet removed
+    "ask:2:after",  # a trial without parameters
+    "set_overrides:3:after",
+    "new_baseline:2:before",
+    "replace_text:4:before",
+    "prune:7:before",
+]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return killing.write_study_file(tmp_path_factory.mktemp("file"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    study = tmp_path_factory.mktemp("whole") / "study"
+    killing.finish(killing.start(file, study))
+    outcome = killing.outcome(study)
+    assert list(outcome) == [-1, -2, -3, -4, 0, 1, 2, 3, 4, 5]
+    assert {trial["state"] for trial in outcome.values()} == {"complete", "pruned"}
+    return outcome
+
+
+def check(file: Path, study: Path, uninterrupted: dict[int, dict[str, Any]]) -> None:
+    killing.finish(killing.start(file, study))
+    outcome = killing.outcome(study)
+    assert list(outcome) == list(uninterrupted)
+    for number, trial in uninterrupted.items():
+        assert outcome[number] == trial, number
+    killing.assert_no_orphans(study)
+
+
+def kill_at_moments(file: Path, study: Path, moments: list[int]) -> None:
+    pause = random.Random(sum(moments))
+    for epochs in moments:
+        process = killing.start(file, study)
+        killing.wait_for_epochs(process, study, epochs)
+        time.sleep(pause.uniform(0, 0.1))
+        killing.kill_all(process)
+
+
+def test_a_study_killed_twice_ends_as_the_uninterrupted_one(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]]
+) -> None:
+    kill_at_moments(file, tmp_path / "study", [8, 26])
+    check(file, tmp_path / "study", uninterrupted)
+
+
+def test_a_study_killed_between_journal_and_index_ends_as_the_uninterrupted_one(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]]
+) -> None:
+    killed_at(file, tmp_path / "study", "report:9:after")
+    check(file, tmp_path / "study", uninterrupted)
+
+
+def killed_at(file: Path, study: Path, place: str) -> None:
+    process = killing.start(file, study, kill_at=place)
+    process.communicate(timeout=120)
+    assert process.returncode == -9, f"{place} was not reached"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("epochs", [1, 5, 12, 20, 27])
+def test_a_study_killed_at_any_moment_ends_as_the_uninterrupted_one(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]], epochs: int
+) -> None:
+    kill_at_moments(file, tmp_path / "study", [epochs])
+    check(file, tmp_path / "study", uninterrupted)
+
+
+@pytest.mark.faults
+def test_a_study_killed_again_and_again_ends_as_the_uninterrupted_one(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]]
+) -> None:
+    kill_at_moments(file, tmp_path / "study", list(range(2, TOTAL_EPOCHS, 5)))
+    check(file, tmp_path / "study", uninterrupted)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("place", PLACES)
+def test_a_study_killed_at_any_line_of_its_recording_ends_as_the_uninterrupted_one(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]], place: str
+) -> None:
+    killed_at(file, tmp_path / "study", place)
+    check(file, tmp_path / "study", uninterrupted)

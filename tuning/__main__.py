@@ -1,0 +1,6 @@
+"""`python -m tuning` is the command `segtune`."""
+
+from tuning.cli import main
+
+if __name__ == "__main__":
+    main()
