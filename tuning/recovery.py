@@ -8,7 +8,7 @@ from typing import Any
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
 from components.errors import CheckpointError
-from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
+from tuning.record import Journal, StudyDirectory, TrialEntry, append_line, cut_torn_tail
 from tuning.record.layout import drop_epochs_after
 from tuning.retention import prune
 from tuning.scheduler import OBJECTIVE, StudyScheduler
@@ -55,21 +55,19 @@ def recover(
         if entry.state != "running":
             scheduler.replay(entry.number, entry.dice)
     for entry in entries:
-        again = _recover_trial(directory, journal, scheduler, entry) if entry.state == "running" else None
+        if entry.state == "running":
+            _take_up_checkpoints(directory, journal, entry)
         prune(directory.trial(entry.number), keep)
-        if again:
+        if entry.state == "running" and (again := _go_on_with(directory, journal, scheduler, entry.number)):
             unfinished.append(again)
     return unfinished
 
 
-def _recover_trial(
-    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, entry: TrialEntry
+def _go_on_with(
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, number: int
 ) -> Unfinished | None:
-    trial = directory.trial(entry.number)
-    for path in (trial.metrics, trial.index):
-        cut_torn_tail(path)
-    _take_up_checkpoints(directory, journal, trial, entry)
-    entry = journal.entry(entry.number)
+    """Tell an end that was decided; otherwise forget what is trained again, and say where to go on."""
+    trial, entry = directory.trial(number), journal.entry(number)
     if entry.stop:
         journal.finish(entry.number)
         return None
@@ -84,8 +82,11 @@ def _recover_trial(
     return Unfinished(entry.number, entry.overrides, lines)
 
 
-def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
+def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, entry: TrialEntry) -> None:
     """Bring index and folders to agree: verify what is there, index what a kill kept from being indexed."""
+    trial = directory.trial(entry.number)
+    for path in (trial.metrics, trial.index):
+        cut_torn_tail(path)
     indexed = {line["path"] for line in trial.checkpoints()}
     for folder in sorted(directory.root.glob(f"attempts/*/{trial.path.name}/checkpoint_*")):
         path = str(folder.relative_to(directory.root))
