@@ -36,7 +36,7 @@ def recover(
 ) -> list[Unfinished]:
     """Rebuild the scheduler's rungs and find the trials to go on with.
 
-    Finished trials are replayed into the scheduler first, in order. Of each unfinished trial, a checkpoint that was
+    Trials whose end was decided are replayed into the scheduler first, in order. Of each unfinished trial, a checkpoint that was
     persisted but not yet indexed is taken up, one that does not verify is set aside, epochs after the last checkpoint
     are forgotten, and an end that was decided but not yet told is told.
 
@@ -52,7 +52,7 @@ def recover(
     unfinished = []
     entries = journal.trials()
     for entry in entries:
-        if entry.state != "running":
+        if entry.state != "running" or entry.stop:
             scheduler.replay(entry.number, entry.dice)
     for entry in entries:
         if entry.state == "running":
@@ -85,8 +85,8 @@ def _go_on_with(
 def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, entry: TrialEntry) -> None:
     """Bring index and folders to agree: verify what is there, index what a kill kept from being indexed."""
     trial = directory.trial(entry.number)
-    for path in (trial.metrics, trial.index):
-        cut_torn_tail(path)
+    cut_torn_tail(trial.metrics)
+    cut_torn_tail(trial.index)
     indexed = {line["path"] for line in trial.checkpoints()}
     for folder in sorted(directory.root.glob(f"attempts/*/{trial.path.name}/checkpoint_*")):
         path = str(folder.relative_to(directory.root))
