@@ -36,9 +36,9 @@ def recover(
 ) -> list[Unfinished]:
     """Rebuild the scheduler's rungs and find the trials to go on with.
 
-    Trials whose end was decided are replayed into the scheduler first, in order. Of each unfinished trial, a checkpoint that was
-    persisted but not yet indexed is taken up, one that does not verify is set aside, epochs after the last checkpoint
-    are forgotten, and an end that was decided but not yet told is told.
+    Trials whose end was decided are replayed into the scheduler first, in order. Of each unfinished
+    trial, a checkpoint that was persisted but not yet indexed is taken up, one that does not verify is set aside,
+    epochs after the last checkpoint are forgotten, and an end that was decided but not yet told is told.
 
     Args:
         directory: study directory; the caller holds its lock.

@@ -79,10 +79,14 @@ class LocalStore:
         return list(self._records)
 
     def remove(self, record: CheckpointRecord) -> None:
-        """Rename the checkpoint away, then delete it: at no moment is it half there."""
-        self._forget(record)
+        """Rename the checkpoint away, then delete it: at no moment is it half there. If it can't be, it stays."""
         trash = record.path.with_name(_TRASH + record.path.name)
-        record.path.rename(trash)
+        try:
+            record.path.rename(trash)
+        except OSError as error:
+            _logger.warning("%s could not be removed and stays: %s", record.path, error)
+            return
+        self._forget(record)
         shutil.rmtree(trash, ignore_errors=True)
 
     def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:

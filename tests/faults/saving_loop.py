@@ -1,0 +1,15 @@
+"""Saves checkpoints until it is killed, and says of each that it is saved once the call has returned."""
+
+import sys
+
+from torch import nn
+
+from components.checkpoints import CheckpointManager
+
+if __name__ == "__main__":
+    manager = CheckpointManager(sys.argv[1], save_strategy="epoch", max_checkpoints=2)
+    model = nn.Linear(64, 64)
+    for epoch in range(1, 10_000):
+        nn.init.constant_(model.weight, epoch)
+        manager.save_checkpoint(model, epoch=epoch, metrics={"val_dice": (epoch * 7919 % 1000) / 1000})
+        print(epoch, flush=True)  # noqa: T201 - read by the test
