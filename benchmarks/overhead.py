@@ -4,7 +4,7 @@ The stock side is what a person writes by hand: a function trainable that trains
 saves nothing, with OptunaSearch and ASHA at their defaults. segtune does the same step and, beside it, validates,
 checkpoints, journals and writes its record.
 
-    python benchmarks/overhead.py [--trials 24] [--repeats 3]
+    python benchmarks/overhead.py [--trials 32] [--repeats 3]
 """
 
 import argparse
@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 def main() -> None:
     """Run both sides in turn, each in a process of its own, and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--trials", type=int, default=24)
+    arguments.add_argument("--trials", type=int, default=32)
     arguments.add_argument("--repeats", type=int, default=3)
     arguments.add_argument("--side", choices=["segtune", "stock"])
     chosen = arguments.parse_args()
