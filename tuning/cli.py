@@ -126,7 +126,7 @@ def main() -> None:
 
     try:
         check_own_packages()
-        app()
+        app(prog_name="segtune")
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except Exception as error:

@@ -1,13 +1,15 @@
 """Starts Ray quietly and runs one attempt of a study on Ray Tune."""
 
 import contextlib
+import io
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import ray
 from ray import tune
@@ -137,12 +139,28 @@ def run_attempt(attempt: Attempt) -> None:
             ),
         ),
     )
-    with warnings.catch_warnings(), _quiet_logs():
+    with warnings.catch_warnings(), _quiet_logs(), contextlib.redirect_stdout(_WithoutRaylet(sys.stdout)):
         warnings.simplefilter("ignore")
         try:
             tuner.fit()
         except Exception as error:
             raise EngineError(f"Ray Tune failed: {error}") from error
+
+
+class _WithoutRaylet(io.TextIOBase):
+    """Hands text on, except what Ray prints of a worker's death: the trial's log and the progress say that."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if "(raylet)" in text else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 @contextlib.contextmanager

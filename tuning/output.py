@@ -24,6 +24,7 @@ def captured_output() -> Iterator[CapturedOutput]:
     """Catch stdout, stderr, warnings and log records of INFO and above of this process, and put everything back."""
     caught = CapturedOutput()
     handler = logging.StreamHandler(caught)
+    handler.addFilter(lambda record: not record.name.startswith("ray"))
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level

@@ -90,11 +90,12 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker died: the trial stays unfinished for another start, until it has died too often."""
         number = trial.config["number"]
-        self._write_log(number, f"the trial's worker died: {trial.get_error()}\n")
-        if self._journal.note_death(number) > self._retries:
-            self._journal.note_stop(
-                number, "failed", f"its worker died {self._retries + 1} times, last: out of memory?"
-            )
+        text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        self._write_log(number, f"the trial's worker died\n{text}")
+        deaths = self._journal.note_death(number)
+        if deaths > self._retries:
+            cause = "killed from outside, or out of memory? See its log.txt"
+            self._journal.note_stop(number, "failed", f"its worker died {deaths} times: {cause}")
             self._finish(number)
         else:
             self._listener.trial_ended(self._journal.entry(number))

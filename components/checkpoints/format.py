@@ -19,6 +19,9 @@ from components.checkpoints.random_state import capture_random_state, restore_ra
 from components.checkpoints.record import (
     FORMAT_VERSION,
     MANIFEST,
+    MODEL,
+    STATE,
+    STATE_JSON,
     CheckpointRecord,
     manifest_bytes,
     read_record,
@@ -27,7 +30,6 @@ from components.checkpoints.record import (
 from components.checkpoints.tree import has_non_finite, join_tree, split_tree
 from components.errors import CheckpointError, InvalidInputError
 
-_MODEL, _STATE, _STATE_JSON = "model.safetensors", "state.safetensors", "state.json"
 PARTS = ("optimizer", "scheduler", "scaler", "loss_schedule")
 
 
@@ -90,7 +92,7 @@ def write_checkpoint(
 
     Raises:
         NonFiniteWeightsError: the weights hold NaN or infinity.
-        InvalidInputError: no model, or metrics of another epoch.
+        InvalidInputError: no model, metrics of another epoch or no numbers, or metadata that are not JSON.
         CheckpointError: the state holds what cannot be saved without pickle.
     """
     if state.model is None:
@@ -108,7 +110,7 @@ def write_checkpoint(
     skeleton = split_tree(_gather(state, model_extra), tensors, "state")
 
     directory.mkdir(parents=True)
-    contents = {_MODEL: save(weights), _STATE: save(tensors), _STATE_JSON: json.dumps(skeleton).encode()}
+    contents = {MODEL: save(weights), STATE: save(tensors), STATE_JSON: json.dumps(skeleton).encode()}
     files = {name: write_file(directory / name, content, durable=durable) for name, content in contents.items()}
     manifest = {
         "format": FORMAT_VERSION,
@@ -139,14 +141,14 @@ def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecor
     """
     directory = Path(directory)
     record = verify_checkpoint(directory)
-    tensors = load((directory / _STATE).read_bytes())
-    saved = join_tree(json.loads((directory / _STATE_JSON).read_bytes()), tensors)
+    tensors = load((directory / STATE).read_bytes())
+    saved = join_tree(json.loads((directory / STATE_JSON).read_bytes()), tensors)
     wanted = {name: part for name in PARTS if (part := getattr(state, name)) is not None}
     missing = [name for name in wanted if saved.get(name) is None]
     if missing or (state.rng and saved.get("rng") is None):
         raise CheckpointError(f"{directory}: holds no {', '.join(missing or ['rng'])}. Hint: load without it.")
     if state.model is not None:
-        state.model.load_state_dict(load((directory / _MODEL).read_bytes()) | saved["model_extra"])
+        state.model.load_state_dict(load((directory / MODEL).read_bytes()) | saved["model_extra"])
     for name, part in wanted.items():
         part.load_state_dict(saved[name])
     if state.rng:

@@ -3,13 +3,14 @@
 import errno
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from components.checkpoints.files import replace_file, sync_folder
-from components.checkpoints.record import CheckpointRecord, read_record, verify_checkpoint
+from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
 from components.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class LocalStore:
 
     A save fills a temporary folder beside the target, has every file and the folder on the disk, renames it to a name
     never used before, and has the parent on the disk; then the index is replaced. Opening removes what a kill left
-    half done, and rebuilds the index from the manifests.
+    half done, and rebuilds the index from the manifests; folders that are no checkpoints are left alone.
 
     Args:
         root: directory; made when absent.
@@ -96,10 +97,21 @@ class LocalStore:
 
     def _write(self, name: str, write: Write) -> CheckpointRecord:
         temporary, target = self._root / (_TEMPORARY + name), self._root / name
-        write(temporary)
-        temporary.rename(target)
+        self._check_space()
+        try:
+            write(temporary)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         sync_folder(self._root)
         return read_record(target)[0]
+
+    def _check_space(self) -> None:
+        """Refuse before anything is written when not even the largest checkpoint so far would fit."""
+        needed = max((record.bytes for record in self._records), default=0)
+        free = shutil.disk_usage(self._root).free
+        if free < needed:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free} bytes free, about {needed} needed")
 
     def _retry(self, name: str, write: Write) -> CheckpointRecord:
         try:
@@ -124,7 +136,7 @@ class LocalStore:
     def _read_all(self) -> list[CheckpointRecord]:
         records = []
         for path in sorted(self._root.iterdir()):
-            if not path.is_dir() or path.name.startswith("."):
+            if path.name.startswith(".") or not _is_checkpoint(path):
                 continue
             try:
                 records.append(verify_checkpoint(path))
@@ -152,3 +164,8 @@ class LocalStore:
     def _write_index(self) -> None:
         index = [{"path": r.path.name, "epoch": r.epoch, "sha256": r.manifest_sha256} for r in self._records]
         replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode())
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a folder was one: two of its files are there, so that one may be lost and others' folders don't count."""
+    return sum((path / name).exists() for name in (*FILES, MANIFEST)) > 1

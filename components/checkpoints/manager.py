@@ -85,6 +85,7 @@ class CheckpointManager:
         self._clock = clock
         self._started = self._saved = clock()
         self._save_seconds, self._bytes, self._seen = 0.0, 0, dict[int, float | None]()
+        self._warned = False
 
     def should_save(self, epoch: int, metrics: Mapping[str, Any]) -> SaveDecision:
         """What the strategy says, without saving."""
@@ -94,7 +95,7 @@ class CheckpointManager:
             epoch=epoch,
             metrics=metrics,
             best=finite_metric(best[0].metrics, self._keep.monitor) if best else None,
-            last_epoch=latest(records).epoch if records else 0,
+            last_epoch=latest(records).epoch if records else -1,
             seconds_since_save=self._clock() - self._saved,
             save_seconds=self._save_seconds,
         )
@@ -135,6 +136,7 @@ class CheckpointManager:
         """
         metrics = dict(metrics or {})
         self._seen[epoch] = finite_metric(metrics, self._keep.monitor)
+        self._warn_of_metric(epoch, metrics)
         decision = self.should_save(epoch, metrics)
         _logger.debug("epoch %d: save=%s (%s)", epoch, decision.save, decision.reason)
         if not decision.save:
@@ -164,7 +166,7 @@ class CheckpointManager:
         self._saved = self._clock()
         self._save_seconds = max(self._save_seconds, self._saved - begun)
         self._bytes += record.bytes
-        self._prune()
+        self._prune(record)
         return record.path
 
     def load_checkpoint(
@@ -239,6 +241,33 @@ class CheckpointManager:
             "checkpoints": len(self._store.records()),
         }
 
+    def state_dict(self) -> dict[str, Any]:
+        """Counters and clocks as JSON; what is best is not among them, since the store's records say it."""
+        now = self._clock()
+        return {
+            "seconds": now - self._started,
+            "seconds_since_save": now - self._saved,
+            "save_seconds": self._save_seconds,
+            "bytes_written": self._bytes,
+            "seen": [[epoch, value] for epoch, value in self._seen.items()],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on counting where `state_dict` was taken, so that `interval` and `adaptive` decide as if uninterrupted.
+
+        Raises:
+            InvalidInputError: it is no state of a manager; nothing is changed.
+        """
+        now = self._clock()
+        try:
+            clocks = [float(state_dict[name]) for name in ("seconds", "seconds_since_save", "save_seconds")]
+            written = int(state_dict["bytes_written"])
+            seen = {int(epoch): None if value is None else float(value) for epoch, value in state_dict["seen"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(f"this is no state of a checkpoint manager ({error!r}).") from error
+        self._started, self._saved, self._save_seconds = now - clocks[0], now - clocks[1], clocks[2]
+        self._bytes, self._seen = written, seen
+
     def _first(self, which: str) -> CheckpointRecord | None:
         records = self._store.records()
         if which == "latest":
@@ -255,9 +284,17 @@ class CheckpointManager:
             raise CheckpointNotFoundError(f"there is no checkpoint of epoch {which}. Hint: kept are epochs {kept}.")
         return latest(found).path
 
-    def _prune(self) -> None:
+    def _warn_of_metric(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        if self._warned or self._strategy not in ("best", "adaptive") or self._seen[epoch] is not None:
+            return
+        self._warned = True
+        found = metrics.get(self._keep.monitor, "nothing")
+        _logger.warning("%s is no finite number, so never best: found %s at epoch %d", self._keep.monitor, found, epoch)
+
+    def _prune(self, written: CheckpointRecord) -> None:
+        """Remove what need not stay; never the one just written, also when training went back to an earlier epoch."""
         records = self._store.records()
-        staying = {record.path for record in self._keep.select(records)}
+        staying = {record.path for record in (written, *self._keep.select(records))}
         for record in records:
             if record.path not in staying:
                 self._store.remove(record)

@@ -19,7 +19,7 @@ class SaveMoment:
         epoch: that has just ended.
         metrics: of that epoch.
         best: monitored metric of the best checkpoint so far, or None.
-        last_epoch: epoch of the last checkpoint, or 0.
+        last_epoch: epoch of the last checkpoint, or -1: epochs may be counted from 0.
         seconds_since_save: since the last checkpoint, or since the start.
         save_seconds: how long saves have taken so far, at the most.
     """
@@ -27,7 +27,7 @@ class SaveMoment:
     epoch: int
     metrics: Mapping[str, Any]
     best: float | None = None
-    last_epoch: int = 0
+    last_epoch: int = -1
     seconds_since_save: float = 0.0
     save_seconds: float = 0.0
 
@@ -49,9 +49,12 @@ class SavePolicy(Protocol):
 
 
 def finite_metric(metrics: Mapping[str, Any], name: str) -> float | None:
-    """The metric as a number, or None when it is missing or not finite."""
-    value = metrics.get(name)
-    return float(value) if value is not None and math.isfinite(float(value)) else None
+    """The metric as a number, or None when it is missing, no number or not finite."""
+    try:
+        value = float(metrics[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def gain(value: float, best: float | None, mode: Metric) -> float:
@@ -99,7 +102,7 @@ class IntervalPolicy:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.minutes is None) or (self.epochs or self.minutes or 0) <= 0:
+        if (self.epochs is None) == (self.minutes is None) or not (self.epochs or self.minutes or 0) > 0:
             raise InvalidInputError(
                 f"interval: give epochs or minutes, positive; found epochs={self.epochs}, minutes={self.minutes}."
             )

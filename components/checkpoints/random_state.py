@@ -1,10 +1,13 @@
 """The state of every random number generator that training draws from, as tensors and JSON."""
 
+import logging
 import random
 from typing import Any
 
 import numpy as np
 import torch
+
+_logger = logging.getLogger(__name__)
 
 
 def capture_random_state() -> dict[str, Any]:
@@ -34,5 +37,13 @@ def restore_random_state(state: dict[str, Any]) -> None:
     algorithm, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((algorithm, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if "cuda" in state and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if "cuda" not in state:
+        return
+    if len(state["cuda"]) != torch.cuda.device_count():
+        _logger.warning(
+            "CUDA's random numbers are not restored: saved on %d devices, found %d",
+            len(state["cuda"]),
+            torch.cuda.device_count(),
+        )
+        return
+    torch.cuda.set_rng_state_all(state["cuda"])

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from components.checkpoints.files import hash_file
-from components.errors import CheckpointDamagedError, CheckpointNotFoundError
+from components.errors import CheckpointDamagedError, CheckpointNotFoundError, InvalidInputError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+MODEL, STATE, STATE_JSON = "model.safetensors", "state.safetensors", "state.json"
+FILES = (MODEL, STATE, STATE_JSON)
+_SEAL = "sha256"  # of the manifest's other entries: a flipped bit in a metric would make the wrong checkpoint best
 _NON_FINITE = ("nan", "inf", "-inf")  # JSON has no such numbers: they are written as these texts
 
 
@@ -42,17 +45,25 @@ class CheckpointRecord:
 
 
 def manifest_bytes(manifest: dict[str, Any]) -> bytes:
-    """The manifest as it is written."""
-    metrics = {name: _encode(value) for name, value in manifest["metrics"].items()}
-    return (json.dumps({**manifest, "metrics": metrics}, indent=1, allow_nan=False) + "\n").encode()
+    """The manifest as it is written, sealed with its own hash.
+
+    Raises:
+        InvalidInputError: a metric is no number or text, or the metadata are not JSON.
+    """
+    metrics = {name: _encode(name, value) for name, value in manifest["metrics"].items()}
+    try:
+        body = json.loads(json.dumps({**manifest, "metrics": metrics}, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"metadata: not JSON ({error}). Hint: keep texts, finite numbers and lists.") from error
+    return (json.dumps({**body, _SEAL: _seal(body)}, indent=1) + "\n").encode()
 
 
-def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, Any]]:
-    """Read a manifest without looking at the other files; returns the record and the manifest's table of files.
+def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, tuple[int, str]]]:
+    """Read a manifest without looking at the other files; returns the record, and each file's size and hash.
 
     Raises:
         CheckpointNotFoundError: there is no manifest.
-        CheckpointDamagedError: it cannot be read, or is of another format version.
+        CheckpointDamagedError: it cannot be read, does not match its own hash, or is of another format version.
     """
     path = directory / MANIFEST
     if directory.is_symlink() or path.is_symlink():
@@ -67,6 +78,8 @@ def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, Any]]:
             raise CheckpointDamagedError(
                 f"{path}: found format version {manifest['format']!r}, this segtune reads {FORMAT_VERSION}."
             )
+        if manifest.pop(_SEAL) != _seal(manifest):
+            raise CheckpointDamagedError(f"{path}: does not match its own SHA-256; the file is damaged.")
         record = CheckpointRecord(
             path=directory,
             epoch=int(manifest["weights_epoch"]),
@@ -77,7 +90,7 @@ def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, Any]]:
             manifest_sha256=hashlib.sha256(content).hexdigest(),
             bytes=len(content) + sum(int(facts["bytes"]) for facts in manifest["files"].values()),
         )
-        return record, dict(manifest["files"])
+        return record, {name: (int(f["bytes"]), str(f["sha256"])) for name, f in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointDamagedError(f"{path}: the manifest cannot be read ({error!r}).") from error
 
@@ -93,7 +106,8 @@ def verify_checkpoint(directory: Path) -> CheckpointRecord:
 
     Raises:
         CheckpointNotFoundError: there is no manifest.
-        CheckpointDamagedError: a file is missing, of another size or hash, or no plain file; names it.
+        CheckpointDamagedError: a file is missing, of another size or hash, no plain file, or not in the manifest;
+            names it.
 
     Example:
         >>> verify_checkpoint(Path("checkpoints/unet_best_epoch_003_20260101_120000")).epoch  # doctest: +SKIP
@@ -101,24 +115,35 @@ def verify_checkpoint(directory: Path) -> CheckpointRecord:
     """
     directory = Path(directory)
     record, files = read_record(directory)
-    for name, facts in files.items():
+    for name, (size, sha256) in files.items():
         path = directory / name
         if Path(name).name != name or name in ("", ".", ".."):
             raise CheckpointDamagedError(f"{directory}: the manifest names {name!r}, which is no plain file name.")
         if path.is_symlink() or not path.is_file():
             raise CheckpointDamagedError(f"{path}: missing, or no plain file.")
-        size = path.stat().st_size
-        if size != facts["bytes"]:
-            raise CheckpointDamagedError(f"{path}: found {size} bytes, the manifest says {facts['bytes']}.")
-        if hash_file(path) != facts["sha256"]:
+        found = path.stat().st_size
+        if found != size:
+            raise CheckpointDamagedError(f"{path}: found {found} bytes, the manifest says {size}.")
+        if hash_file(path) != sha256:
             raise CheckpointDamagedError(f"{path}: its SHA-256 is not the manifest's; the file is damaged.")
+    present = {path.name for path in directory.iterdir()} - {MANIFEST}
+    if present != set(files) or not present.issuperset(FILES):
+        odd = ", ".join(sorted(present.symmetric_difference(files) | set(FILES).difference(files)))
+        raise CheckpointDamagedError(f"{directory}: its files are not those of the manifest: {odd}.")
     return record
 
 
-def _encode(value: Any) -> Any:
+def _seal(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _encode(name: str, value: Any) -> Any:
     if isinstance(value, bool | int | str) or value is None:
         return value
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"metric {name!r}: found a {type(value).__name__}, must be a number.") from error
     return number if math.isfinite(number) else str(number)
 
 

@@ -25,6 +25,8 @@ def split_tree(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
         CheckpointError: the state holds something that is neither a tensor nor JSON; names the place.
     """
     if isinstance(value, Tensor):
+        while path in tensors:  # {"a/b": ..., "a": {"b": ...}} gives two the same path
+            path += "+"
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {_TENSOR: path}
     if isinstance(value, dict):

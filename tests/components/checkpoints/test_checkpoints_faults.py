@@ -39,7 +39,39 @@ def faults(code: int, first: int, times: int = 1) -> Iterator[Faults]:
     with pytest.MonkeyPatch.context() as patch:
         for name in _CALLS:
             patch.setattr(os, name, planted.wrap(getattr(os, name)))
+        patch.setattr(Path, "open", opening(planted, Path.open))
         yield planted
+
+
+def opening(planted: Faults, whole: Callable[..., Any]) -> Callable[..., Any]:
+    """Opens files whose writes are counted; one that fails has written half by then."""
+
+    def opened(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        stream = whole(path, mode, *arguments, **options)
+        return Writing(stream, planted) if mode == "xb" else stream
+
+    return opened
+
+
+class Writing:
+    def __init__(self, stream: Any, planted: Faults) -> None:
+        self.stream, self.whole = stream, planted.wrap(stream.write)
+
+    def write(self, content: bytes) -> None:
+        try:
+            self.whole(content)
+        except OSError:
+            self.stream.write(content[: len(content) // 2])
+            raise
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def offer(manager: CheckpointManager, epoch: int) -> Path | None:
@@ -61,7 +93,7 @@ def test_whichever_operation_fails_a_valid_checkpoint_remains_and_training_can_g
     tmp_path: Path, code: int, times: int
 ) -> None:
     total = operations(tmp_path / "count")
-    assert total >= 8  # four files and three folders are synced, and a rename makes it count
+    assert total >= 12  # four files are written and synced, three folders synced, and a rename makes it count
     failed = 0
     for first in range(1, total + 1):
         folder = tmp_path / str(first)

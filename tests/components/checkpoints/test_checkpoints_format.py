@@ -21,6 +21,7 @@ from components.checkpoints import (
     verify_checkpoint,
     write_checkpoint,
 )
+from components.checkpoints.record import manifest_bytes
 from components.checkpoints.tree import join_tree, split_tree
 from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError, InvalidInputError
 
@@ -197,10 +198,14 @@ def test_a_manifest_that_points_elsewhere_or_is_of_another_version_is_refused(tm
     write(tmp_path, TrainingState(Tied()))
     path = tmp_path / "one" / "manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"files": {"../secret": {"bytes": 0, "sha256": ""}}}))
+    del manifest["sha256"]
+    path.write_bytes(manifest_bytes(manifest | {"files": {"../secret": {"bytes": 0, "sha256": ""}}}))
     with pytest.raises(CheckpointDamagedError, match=r"names '\.\./secret', which is no plain file name"):
         verify_checkpoint(tmp_path / "one")
-    path.write_text(json.dumps(manifest | {"format": 99}))
+    path.write_bytes(manifest_bytes(manifest | {"files": {}}))
+    with pytest.raises(CheckpointDamagedError, match=r"not those of the manifest: model\.safetensors"):
+        verify_checkpoint(tmp_path / "one")
+    path.write_bytes(manifest_bytes(manifest | {"format": 99}))
     with pytest.raises(CheckpointDamagedError, match="found format version 99"):
         verify_checkpoint(tmp_path / "one")
     with pytest.raises(CheckpointNotFoundError, match=r"no manifest\.json"):
