@@ -126,7 +126,7 @@ def verify_checkpoint(directory: Path) -> CheckpointRecord:
             raise CheckpointDamagedError(f"{path}: found {found} bytes, the manifest says {size}.")
         if hash_file(path) != sha256:
             raise CheckpointDamagedError(f"{path}: its SHA-256 is not the manifest's; the file is damaged.")
-    present = {path.name for path in directory.iterdir()} - {MANIFEST}
+    present = {path.name for path in directory.iterdir() if not path.name.startswith(".")} - {MANIFEST}
     if present != set(files) or not present.issuperset(FILES):
         odd = ", ".join(sorted(present.symmetric_difference(files) | set(FILES).difference(files)))
         raise CheckpointDamagedError(f"{directory}: its files are not those of the manifest: {odd}.")

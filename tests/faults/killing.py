@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from tests.conftest import small_settings
+from tests.tunes_record import tunes_best
 from tuning.record import Journal, StudyDirectory, trial_name
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,10 +40,11 @@ def write_study_file(folder: Path) -> Path:
     return path
 
 
-def start(file: Path, study: Path, kill_at: str = "") -> subprocess.Popen[str]:
+def start(file: Path, study: Path, *settings: str, kill_at: str = "") -> subprocess.Popen[str]:
     """Start `segtune run`; `kill_at` is for `killed_driver.py`."""
     script = [str(Path(__file__).parent / "killed_driver.py"), kill_at] if kill_at else ["-m", "tuning"]
     command = [sys.executable, *script, "run", str(file), "--dir", str(study)]
+    command += [part for setting in settings for part in ("-s", setting)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": ""}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -119,6 +121,23 @@ def outcome(study: Path) -> dict[int, dict[str, Any]]:
             "checkpoints": checkpoints,
         }
     return found
+
+
+def assert_tune_agrees(study: Path) -> None:
+    """What Ray Tune calls best in an attempt is the index's best of it, unless an older attempt has a better one."""
+    directory = StudyDirectory(study)
+    names = {trial_name(entry.number): entry.number for entry in Journal(directory.journal, "small").trials()}
+    last = max((study / "attempts").iterdir())
+    compared = 0
+    for name, path in tunes_best(last).items():
+        lines = directory.trial(names[name]).checkpoints()
+        best = max(lines, key=lambda line: (line["dice"], line["epoch"]))
+        if (study / best["path"]).is_relative_to(last):
+            assert str(study / best["path"]) == path
+            compared += 1
+        else:
+            assert best == directory.trial(names[name]).best_checkpoint()
+    assert compared
 
 
 def assert_no_orphans(study: Path) -> None:

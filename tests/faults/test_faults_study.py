@@ -45,6 +45,7 @@ def uninterrupted(file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def check(file: Path, study: Path, uninterrupted: dict[int, dict[str, Any]]) -> None:
     killing.finish(killing.start(file, study))
+    killing.assert_tune_agrees(study)
     outcome = killing.outcome(study)
     assert list(outcome) == list(uninterrupted)
     for number, trial in uninterrupted.items():
@@ -88,6 +89,27 @@ def test_a_study_killed_at_any_moment_ends_as_the_uninterrupted_one(
 ) -> None:
     kill_at_moments(file, tmp_path / "study", [epochs])
     check(file, tmp_path / "study", uninterrupted)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("epochs", [3, 15, 27])
+def test_with_two_trials_at_a_time_none_is_lost_or_doubled_and_every_epoch_is_the_same(
+    file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]], epochs: int
+) -> None:
+    study, two = tmp_path / "study", ("search.sampler=random", "resources.concurrent=2")
+    process = killing.start(file, study, *two)
+    killing.wait_for_epochs(process, study, epochs)
+    killing.kill_all(process)
+    killing.finish(killing.start(file, study, *two))
+    outcome = killing.outcome(study)
+    assert list(outcome) == list(uninterrupted)
+    for number in (-1, -2, -3, -4):
+        assert outcome[number] == uninterrupted[number]
+    for trial in outcome.values():
+        assert trial["state"] in ("complete", "pruned")
+        assert list(trial["dice"]) == list(range(1, len(trial["dice"]) + 1))
+        assert [row["val_dice"] for row in trial["rows"]] == list(trial["dice"].values())
+    killing.assert_no_orphans(study)
 
 
 @pytest.mark.faults

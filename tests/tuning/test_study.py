@@ -1,17 +1,16 @@
 """A small study in Ray, whole: what is recorded, kept, refused, and what a failing trial leaves."""
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from ray.tune import ExperimentAnalysis
 
 from components.checkpoints import verify_checkpoint
 from reports import epochs_table, load_trials
+from tests.tunes_record import tunes_best
 from tuning import Study, StudyConfig
 from tuning.errors import StudyBusyError, StudyConfigError, StudyMismatchError
 from tuning.lock import study_lock
@@ -19,19 +18,6 @@ from tuning.record import Journal, StudyDirectory, TrialEntry
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 Make = Callable[..., StudyConfig]
-
-
-def tunes_best(attempt: Path) -> dict[str, str]:
-    """Path of the checkpoint that Ray Tune's own record calls best, by trial folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trials = ExperimentAnalysis(str(attempt)).trials
-    best = {}
-    for trial in trials:
-        result = trial.run_metadata.checkpoint_manager.best_checkpoint_result
-        if result:
-            best[Path(result.checkpoint.path).parent.name] = result.checkpoint.path
-    return best
 
 
 def test_a_study_records_every_trial_and_keeps_its_best_checkpoint(study_config: Make, folder: Path) -> None:

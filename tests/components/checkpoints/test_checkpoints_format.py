@@ -210,3 +210,9 @@ def test_a_manifest_that_points_elsewhere_or_is_of_another_version_is_refused(tm
         verify_checkpoint(tmp_path / "one")
     with pytest.raises(CheckpointNotFoundError, match=r"no manifest\.json"):
         verify_checkpoint(tmp_path / "none")
+
+
+def test_what_the_system_leaves_in_a_folder_does_no_harm(tmp_path: Path) -> None:
+    write(tmp_path, TrainingState(Tied()))
+    (tmp_path / "one" / ".DS_Store").touch()
+    assert verify_checkpoint(tmp_path / "one").epoch == 3
