@@ -24,7 +24,7 @@ from tuning.scheduler import StudyScheduler
 from tuning.searcher import JournalSearcher
 from tuning.trial import Shared, run_trial
 
-# Read by Ray when it starts. Each keeps it from doing or saying something that a study does itself or does not need.
+# Read by Ray and Ray Tune when they start: each keeps them from what a study does itself, or does not need.
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -34,7 +34,6 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own snapshots are not used: the journal is the memory
-    "TUNE_MAX_PENDING_TRIALS_PG": "auto",
 }
 
 
@@ -83,10 +82,10 @@ def ray_running(resources: ResourcesConfig) -> Iterator[None]:
     Raises:
         EngineError: Ray does not start.
     """
+    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
     if ray.is_initialized():
         yield
         return
-    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
     try:
         ray.init(
             address="local",

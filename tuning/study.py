@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from components.data import SegmentationData
-from search_spaces import Baseline, Space, baselines
+from search_spaces import Baseline, Space, baselines, make_sampler
 from tuning.config import StudyConfig
 from tuning.dotted import import_object
 from tuning.engine import StopFlag, ray_running
@@ -21,6 +23,7 @@ from tuning.lock import study_lock
 from tuning.plan import check_space, make_plan
 from tuning.record import Journal, StudyDirectory, TrialEntry
 from tuning.run import StudyRun
+from tuning.trial import build_loss
 
 _logger = logging.getLogger(__name__)
 
@@ -114,4 +117,14 @@ def _load_data(config: StudyConfig) -> SegmentationData:
 def _search(config: StudyConfig, data: SegmentationData) -> tuple[Space, tuple[Baseline, ...]]:
     space = Space.from_config(config.search.space, mode=data.mode)
     check_space(space, config)
+    _try_settings(config, space, data)
     return space, baselines(data.mode) if config.search.baselines else ()
+
+
+def _try_settings(config: StudyConfig, space: Space, data: SegmentationData) -> None:
+    """Draw one setting and build what can be built at once, so that a wrong name does not wait for the trials."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    drawn = space.suggest(optuna.create_study(sampler=make_sampler("random", config.search.seed, 0)).ask())
+    settings = config.with_overrides(drawn)
+    build_loss(settings, data.mode)
+    import_object(settings.model.build, "model.build")

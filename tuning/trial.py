@@ -83,7 +83,7 @@ class TrialTraining:
             momentum=training.momentum,
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
-        self._loss = _build_loss(settings, shared.data.mode)
+        self._loss = build_loss(settings, shared.data.mode)
         self._loss_schedule = LossManager.create_loss_scheduler(
             self._loss, settings.loss.schedule, epochs=training.epochs
         )
@@ -152,7 +152,12 @@ def _build_model(settings: StudyConfig, data: SegmentationData) -> nn.Module:
     return model.to("cuda" if settings.resources.gpus_per_trial else "cpu")
 
 
-def _build_loss(settings: StudyConfig, mode: str) -> CombinedLoss:
+def build_loss(settings: StudyConfig, mode: str) -> CombinedLoss:
+    """The combined loss of a trial's settings.
+
+    Raises:
+        InvalidInputError: a term, an option or a weight does not fit.
+    """
     weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
     loss = LossManager.create_loss_function({"type": "combined", "mode": mode, "terms": terms, "weights": weights})

@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from components.checkpoints import verify_checkpoint
+from components.errors import InvalidInputError
 from reports import epochs_table, load_trials
 from tests.tunes_record import tunes_best
 from tuning import Study, StudyConfig
@@ -18,6 +19,7 @@ from tuning.record import Journal, StudyDirectory, TrialEntry
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 Make = Callable[..., StudyConfig]
+LR = {"parameters": {"training.lr": {"float": [0.01, 0.1]}}}
 
 
 def test_a_study_records_every_trial_and_keeps_its_best_checkpoint(study_config: Make, folder: Path) -> None:
@@ -201,6 +203,14 @@ def test_a_second_driver_is_refused_by_name(study_config: Make, folder: Path) ->
         study.log_attempt(1, "start", pid=4242, host="here")
         with pytest.raises(StudyBusyError, match="is being run by process 4242 on here since"):
             Study(study_config(), folder).run()
+
+
+def test_a_wrong_name_is_refused_before_anything_starts(study_config: Make, folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'dice'"):
+        Study(study_config(loss={"weights": {"dise": 1.0}}, search={"space": LR}), folder).run()
+    with pytest.raises(StudyConfigError, match=r"model\.build: 'tests\.toys' has no 'nothing'"):
+        Study(study_config(model={"build": "tests.toys:nothing"}), folder).run()
+    assert not (folder / "study.yaml").exists()
 
 
 @pytest.mark.parametrize(
