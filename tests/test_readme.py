@@ -1,0 +1,44 @@
+"""The README's Python runs as it stands, and its study file is valid."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tuning import StudyConfig
+from tuning.study_file import read_study_file
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own
+    assert len(list((tmp_path / "checkpoints").glob("model_best_epoch_*"))) == 3
+
+
+def test_the_study_files_shown_are_valid(tmp_path: Path) -> None:
+    shown = tmp_path / "study.yaml"
+    shown.write_text(blocks("yaml")[0])
+    readme, example = (StudyConfig.load(read_study_file(path)) for path in (shown, ROOT / "examples" / "brain.yaml"))
+    assert (readme.training.epochs, readme.search.trials) == (example.training.epochs, example.search.trials)
+
+
+def test_every_setting_is_described() -> None:
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    schema = StudyConfig.model_json_schema()
+    for section, reference in schema["properties"].items():
+        model = schema["$defs"].get(str(reference.get("$ref", "")).rpartition("/")[2], {})
+        for setting in model.get("properties", {}):
+            assert setting in text, f"{section}.{setting}"
+
+
+def test_every_constraint_is_an_exact_pin() -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert "torch==2.13.0" in pins
+    assert all(re.fullmatch(r"[a-z0-9.-]+==[^=]+", pin) for pin in pins if not pin.startswith("#"))
