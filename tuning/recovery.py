@@ -8,7 +8,7 @@ from typing import Any
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
 from components.errors import CheckpointError
-from tuning.record import Journal, StudyDirectory, TrialEntry, append_line, cut_torn_tail
+from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
 from tuning.record.layout import drop_epochs_after
 from tuning.retention import prune
 from tuning.scheduler import OBJECTIVE, StudyScheduler
@@ -55,56 +55,67 @@ def recover(
         if entry.state != "running" or entry.stop:
             scheduler.replay(entry.number, entry.dice)
     for entry in entries:
+        trial = directory.trial(entry.number)
         if entry.state == "running":
-            _take_up_checkpoints(directory, journal, entry)
-        prune(directory.trial(entry.number), keep)
-        if entry.state == "running" and (again := _go_on_with(directory, journal, scheduler, entry.number)):
+            _take_up_checkpoints(journal, trial, entry)
+        _remove_unindexed(trial)
+        prune(trial, keep)
+        if entry.state == "running" and (again := _go_on_with(trial, journal, scheduler, entry.number)):
             unfinished.append(again)
     return unfinished
 
 
-def _go_on_with(
-    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, number: int
-) -> Unfinished | None:
-    """Tell an end that was decided; otherwise forget what is trained again, and say where to go on."""
-    trial, entry = directory.trial(number), journal.entry(number)
+def _go_on_with(trial: TrialDirectory, journal: Journal, scheduler: StudyScheduler, number: int) -> Unfinished | None:
+    """Tell an end that was decided; otherwise forget what is trained again, and say where to go on.
+
+    All epochs of the journal are replayed, also those that are trained again: what the scheduler once decided stays,
+    whatever other trials have reported since.
+    """
+    entry = journal.entry(number)
     if entry.stop:
-        journal.finish(entry.number)
+        journal.finish(number)
+        return None
+    stop = scheduler.replay(number, entry.dice)
+    if stop:
+        journal.note_stop(number, stop.state, stop.cause)
+        journal.finish(number)
         return None
     lines = trial.checkpoints()
-    resumed = lines[-1]["epoch"] if lines else 0
-    drop_epochs_after(trial, resumed)
-    stop = scheduler.replay(entry.number, {epoch: value for epoch, value in entry.dice.items() if epoch <= resumed})
-    if stop:
-        journal.note_stop(entry.number, stop.state, stop.cause)
-        journal.finish(entry.number)
-        return None
-    return Unfinished(entry.number, entry.overrides, lines)
+    drop_epochs_after(trial, lines[-1]["epoch"] if lines else 0)
+    return Unfinished(number, entry.overrides, lines)
 
 
-def _take_up_checkpoints(directory: StudyDirectory, journal: Journal, entry: TrialEntry) -> None:
-    """Bring index and folders to agree: verify what is there, index what a kill kept from being indexed."""
-    trial = directory.trial(entry.number)
+def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
+    """Verify what is there, and index what a kill kept from being indexed."""
     cut_torn_tail(trial.metrics)
     cut_torn_tail(trial.index)
-    indexed = {line["path"] for line in trial.checkpoints()}
-    for folder in sorted(directory.root.glob(f"attempts/*/{trial.path.name}/checkpoint_*")):
-        path = str(folder.relative_to(directory.root))
+    for folder in _folders(trial):
+        path = str(folder.relative_to(trial.study_root))
         try:
             record = verify_checkpoint(folder)
         except CheckpointError as error:
             _set_aside(folder, error)
             continue
-        if path in indexed:
+        if record.epoch in {line["epoch"] for line in trial.checkpoints()}:
             continue
-        if record.epoch in entry.dice:
-            append_line(trial.index, index_line(path, record))
-        elif record.epoch == max(entry.dice, default=0) + 1:
+        if record.epoch == max(entry.dice, default=0) + 1:
             append_line(trial.metrics, record.metrics)
             journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
             append_line(trial.index, index_line(path, record))
-        else:
+        elif record.epoch in entry.dice:
+            append_line(trial.index, index_line(path, record))
+
+
+def _remove_unindexed(trial: TrialDirectory) -> None:
+    """Remove what a worker still wrote after its driver was killed, and what no epoch of the journal belongs to."""
+    indexed = {trial.study_root / line["path"] for line in trial.checkpoints()}
+    for folder in _folders(trial):
+        if folder not in indexed:
             shutil.rmtree(folder)
+
+
+def _folders(trial: TrialDirectory) -> list[Path]:
+    return sorted(trial.study_root.glob(f"attempts/*/{trial.path.name}/checkpoint_*"))
 
 
 def _set_aside(folder: Path, error: CheckpointError) -> None:

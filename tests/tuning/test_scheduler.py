@@ -72,16 +72,17 @@ def test_rungs_rebuilt_from_the_journal_decide_as_the_uninterrupted_ones(
             if decisions[number, epoch] == "STOP":
                 break
     killed = data.draw(st.integers(0, len(histories) - 1))
-    checkpointed = data.draw(st.integers(0, len(told[killed])))
+    reported = data.draw(st.integers(0, len(told[killed])))
+    checkpointed = data.draw(st.integers(0, reported))
 
     resumed, again = scheduler(), {}
     for number in range(killed):
         resumed.replay(number, told[number])
-    stop = resumed.replay(killed, {epoch: dice for epoch, dice in told[killed].items() if epoch <= checkpointed})
-    assert (stop is not None) == (checkpointed > 0 and decisions[killed, checkpointed] == "STOP")
+    stop = resumed.replay(killed, {epoch: dice for epoch, dice in told[killed].items() if epoch <= reported})
+    assert (stop is not None) == (reported > 0 and decisions[killed, reported] == "STOP")
     for number in range(killed, len(histories)):
         for epoch, dice in told[number].items():
-            if number > killed or epoch > checkpointed:
+            if number > killed or (epoch > checkpointed and not stop):
                 again[number, epoch] = live(resumed, number, epoch, dice)
     assert again == {key: decisions[key] for key in again}
 
