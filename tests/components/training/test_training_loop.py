@@ -1,0 +1,141 @@
+"""One epoch and one evaluation, for every kind of mask and both numbers of dimensions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from components.data import Split, training_batches
+from components.errors import InvalidInputError, NonFiniteLossError
+from components.losses import CombinedLoss, LossManager
+from components.metrics.dice import Mode
+from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, small_unet, train_epoch
+
+CASES = {"binary": 1, "multilabel": 2, "multiclass": 3}
+
+
+def split(mode: str, spatial: tuple[int, ...]) -> Split:
+    """Cases whose classes can be told by brightness."""
+    random = np.random.default_rng(0)
+    classes = random.integers(0, CASES[mode] if mode == "multiclass" else CASES[mode] + 1, size=(4, *spatial))
+    images = (classes + 0.05 * random.standard_normal(classes.shape)).astype(np.float32)[:, None]
+    if mode == "multiclass":
+        masks = classes.astype(np.uint8)
+    else:
+        masks = np.stack([classes > index for index in range(CASES[mode])], axis=1).astype(np.uint8)
+    names = tuple(f"case{index}" for index in range(4))
+    return Split(images, masks, names, names)
+
+
+def loss_for(mode: str) -> CombinedLoss:
+    cross_entropy = "ce" if mode == "multiclass" else "bce"
+    terms: dict[str, Any] = {"dice": {}, cross_entropy: {}}
+    return LossManager.create_loss_function(
+        {"mode": mode, "terms": terms, "weights": {"dice": 0.3, cross_entropy: 0.7}}
+    )
+
+
+def pointwise(mode: str, dims: int) -> nn.Module:
+    convolution = nn.Conv2d if dims == 2 else nn.Conv3d
+    return nn.Sequential(convolution(1, 16, 1), nn.Tanh(), convolution(16, CASES[mode], 1))
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel", "multiclass"])
+@pytest.mark.parametrize("spatial", [(8, 9), (4, 5, 6)])
+def test_training_learns_what_can_be_learned(mode: Mode, spatial: tuple[int, ...]) -> None:
+    seed_everything(0)
+    data, model = split(mode, spatial), pointwise(mode, len(spatial))
+    optimizer = build_optimizer("adamw", model.parameters(), lr=0.1, weight_decay=0.0)
+    rows = [
+        train_epoch(model, loss_for(mode), optimizer, training_batches(data, size=2, seed=0, epoch=epoch), epoch=epoch)
+        for epoch in range(1, 41)
+    ]
+    assert rows[-1]["train_loss"] < 0.3 * rows[0]["train_loss"]
+    assert evaluate(model, data, mode=mode, batch=3).mean > 0.95
+
+
+def test_the_row_names_every_term_and_the_weighted_sum() -> None:
+    model = pointwise("binary", 2)
+    optimizer = build_optimizer("sgd", model.parameters(), lr=0.0, weight_decay=0.0)
+    row = train_epoch(
+        model,
+        loss_for("binary"),
+        optimizer,
+        training_batches(split("binary", (4, 4)), size=3, seed=0, epoch=1),
+        epoch=1,
+    )
+    assert set(row) == {"train_loss", "loss_dice", "loss_bce"}
+    assert row["train_loss"] == pytest.approx(0.3 * row["loss_dice"] + 0.7 * row["loss_bce"])
+
+
+def test_the_score_does_not_depend_on_the_batch() -> None:
+    model, data = small_unet(1, 3, channels=(4, 8)), split("multiclass", (8, 8))
+    scores = [evaluate(model, data, mode="multiclass", batch=batch).mean for batch in (1, 2, 4)]
+    assert scores == pytest.approx([scores[0]] * 3, abs=1e-3)
+
+
+def test_bf16_trains_and_scores_close_to_fp32() -> None:
+    rows = {}
+    for precision in ("fp32", "bf16"):
+        seed_everything(0)
+        model = pointwise("binary", 2)
+        optimizer = build_optimizer("adamw", model.parameters(), lr=0.01, weight_decay=0.0)
+        batches = training_batches(split("binary", (8, 8)), size=2, seed=0, epoch=1)
+        rows[precision] = train_epoch(
+            model,
+            loss_for("binary"),
+            optimizer,
+            batches,
+            epoch=1,
+            precision=precision,
+        )["train_loss"]
+    assert rows["bf16"] != rows["fp32"]
+    assert rows["bf16"] == pytest.approx(rows["fp32"], rel=0.02)
+
+
+class Poisoned(nn.Module):
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return logits.sum() * float("inf")
+
+
+def test_a_loss_that_is_not_finite_names_term_and_epoch_and_leaves_the_weights() -> None:
+    model = pointwise("binary", 2)
+    before = [parameter.clone() for parameter in model.parameters()]
+    optimizer = build_optimizer("sgd", model.parameters(), lr=1.0, weight_decay=0.0)
+    loss = CombinedLoss({"poison": Poisoned()})
+    with pytest.raises(NonFiniteLossError, match=r"epoch 7, batch 1: loss term 'poison'"):
+        train_epoch(model, loss, optimizer, training_batches(split("binary", (4, 4)), size=4, seed=0, epoch=7), epoch=7)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_no_batch_and_unknown_names_are_refused() -> None:
+    model = pointwise("binary", 2)
+    optimizer = build_optimizer("sgd", model.parameters(), lr=1.0, weight_decay=0.0)
+    with pytest.raises(InvalidInputError, match="no batch at all"):
+        train_epoch(model, loss_for("binary"), optimizer, [], epoch=1)
+    with pytest.raises(InvalidInputError, match="use one of adamw, sgd"):
+        build_optimizer("adam", model.parameters(), lr=1.0, weight_decay=0.0)
+    with pytest.raises(InvalidInputError, match="use one of constant, cosine, poly"):
+        build_lr_schedule("linear", optimizer, epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"), [("constant", [1, 1, 1]), ("cosine", [1, 0.5, 0]), ("poly", [1, 0.5**0.9, 0])]
+)
+@pytest.mark.filterwarnings("ignore:Detected call of")  # no optimiser step is needed to read the rates
+def test_the_learning_rate_follows_the_full_budget(name: str, rates: list[float]) -> None:
+    optimizer = build_optimizer("sgd", nn.Linear(1, 1).parameters(), lr=1.0, weight_decay=0.0)
+    schedule = build_lr_schedule(name, optimizer, epochs=2)
+    found = []
+    for _ in range(3):
+        found.append(optimizer.param_groups[0]["lr"])
+        schedule.step()
+    assert found == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_default_network_fits_channels_and_classes(dims: int) -> None:
+    logits = small_unet(2, 5, spatial_dims=dims)(torch.zeros(1, 2, *[16] * dims))
+    assert logits.shape == (1, 5, *[16] * dims)
