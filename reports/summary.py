@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.tables import load_trials, trials_csv
-from tuning.record import StudyDirectory
+from tuning.record import StudyDirectory, trial_label
 
 _WIDTH = 160  # of the table when the output is no terminal
 _LOG_LINES = 5
@@ -31,7 +31,7 @@ def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) 
     unfinished = trials[trials["state"] == "running"]
     verb = "at" if running else "interrupted at"
     lines += [
-        f"          {trial_label(row)} {verb} epoch {row.epochs} of {settings['training']['epochs']}"
+        f"          {_label(row)} {verb} epoch {row.epochs} of {settings['training']['epochs']}"
         for row in _rows(unfinished)
     ]
     return lines + _best_lines(trials)
@@ -46,7 +46,7 @@ def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
         lines.append(f"settings  {json.dumps(best.params)}")
         lines.append(f"model     {best.checkpoint or 'no checkpoint was saved'}")
     for row in _rows(trials[trials["state"] == "failed"]):
-        lines.append(f"failed    {trial_label(row)}: {row.cause}")
+        lines.append(f"failed    {_label(row)}: {row.cause}")
         tail = study.trial(row.number).log_tail(_LOG_LINES)
         lines += [f"            {line}" for line in tail.splitlines()]
     return lines + [f"{'tables' if index == 0 else '':<9} {path}" for index, path in enumerate(tables)]
@@ -65,11 +65,6 @@ def trials_text(directory: str | Path, form: str) -> str:
     return _draw(trials)
 
 
-def trial_label(row: Any) -> str:
-    """`trial 7`, or `baseline dice`."""
-    return f"trial {row.number}" if row.number >= 0 else f"baseline {row.baseline or -row.number}"
-
-
 def _best(trials: pd.DataFrame) -> Any:
     scored = trials[trials["best_dice"].notna() & (trials["state"] != "failed")]
     return None if scored.empty else _rows(scored.sort_values("best_dice", kind="stable"))[-1]
@@ -78,7 +73,7 @@ def _best(trials: pd.DataFrame) -> Any:
 def _best_lines(trials: pd.DataFrame) -> list[str]:
     best, baseline = _best(trials[trials["baseline"].isna()]), _best(trials[trials["baseline"].notna()])
     lines = [
-        f"{name:<9} {row.baseline or trial_label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
+        f"{name:<9} {row.baseline or _label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
         for name, row in (("best", best), ("baseline", baseline))
         if row is not None
     ]
@@ -96,6 +91,10 @@ def _records(trials: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _label(row: Any) -> str:
+    return trial_label(row.number, row.baseline)
+
+
 def _rows(trials: pd.DataFrame) -> list[Any]:
     return list(trials.itertuples())
 
@@ -106,7 +105,7 @@ def _draw(trials: pd.DataFrame) -> str:
         table.add_column(name, justify="right" if name in ("best Dice", "epoch", "epochs", "seconds") else "left")
     for row in _rows(trials.sort_values("best_dice", ascending=False)):
         table.add_row(
-            trial_label(row),
+            _label(row),
             row.state,
             "" if pd.isna(row.best_dice) else f"{row.best_dice:.4f}",
             "" if pd.isna(row.best_epoch) else str(row.best_epoch),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tuning.listener import Listener
 from tuning.plan import Plan
-from tuning.record import TrialEntry
+from tuning.record import TrialEntry, trial_label
 from tuning.scheduler import OBJECTIVE
 
 _STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
@@ -172,13 +172,6 @@ class LiveProgress(PlainProgress):
 def make_progress(console: Console) -> PlainProgress:
     """The display that fits the console."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
-
-
-def trial_label(number: int, baseline: str | None = None) -> str:
-    """What a trial is called on the terminal: `trial 7`, or `baseline dice`."""
-    if number >= 0:
-        return f"trial {number}"
-    return f"baseline {baseline or -number}"
 
 
 def _duration(seconds: float) -> str:

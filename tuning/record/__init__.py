@@ -2,7 +2,7 @@
 
 from tuning.record.journal import Journal, TrialEntry
 from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
-from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_name
+from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
 
 __all__ = [
     "FORMAT_VERSION",
@@ -14,5 +14,6 @@ __all__ = [
     "cut_torn_tail",
     "read_lines",
     "rewrite_lines",
+    "trial_label",
     "trial_name",
 ]

@@ -145,6 +145,11 @@ def trial_name(number: int) -> str:
     return f"{number:04d}" if number >= 0 else f"b{-number:02d}"
 
 
+def trial_label(number: int, baseline: str | None = None) -> str:
+    """What a trial is called in text: `trial 7`, or `baseline dice`."""
+    return f"trial {number}" if number >= 0 else f"baseline {baseline or -number}"
+
+
 def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:
     """Forget the rows of epochs after `epoch`, which are about to be trained again."""
     if trial.metrics.exists():
