@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuning.record import Journal, StudyDirectory, TrialEntry
+from tuning.record import StudyDirectory, TrialEntry, open_journal
 from tuning.record.jsonl import replace_text
 
 TRIAL_COLUMNS = (
@@ -78,8 +78,7 @@ def trials_csv(directory: str | Path) -> str:
 
 
 def _entries(study: StudyDirectory) -> list[TrialEntry]:
-    record = study.read()
-    return Journal(study.journal, record["settings"]["name"]).trials() if study.journal.exists() else []
+    return open_journal(study).trials()
 
 
 def _trial_row(study: StudyDirectory, entry: TrialEntry) -> dict[str, Any]:

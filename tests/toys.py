@@ -42,14 +42,28 @@ class Sleep(nn.Module):
 def other_data() -> SegmentationData:
     """The same cases with one pixel changed."""
     data = tiny_data()
-    data.train.images[0, 0, 0, 0] += 1
+    data.train.images[0][0, 0, 0] += 1
     return data
 
 
 def broken_network(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
     del out_channels, spatial_dims
-    print("about to build")  # noqa: T201 - must be found in the trial's log
     raise ValueError(f"no network for {in_channels} channels")
+
+
+class Untrainable(nn.Conv2d):
+    """Answers, but fails in every training step."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            print("about to step")  # noqa: T201 - must be found in the trial's log
+            raise ValueError(f"no step for {self.in_channels} channels")
+        return super().forward(images)
+
+
+def untrainable_network(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    del spatial_dims
+    return Untrainable(in_channels, out_channels, 1)
 
 
 class NaNLoss(nn.Module):

@@ -34,6 +34,23 @@ _Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an 
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="holds images/ and masks/, files of the same stem")],
+    file: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="study file to write; default <name>.yaml")
+    ] = None,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Look at a folder of images and masks, and write a study file that runs as it is."""
+    del debug
+    from tuning.init import init_study  # noqa: PLC0415
+
+    written = init_study(folder, file)
+    typer.echo(f"written   {written}")
+    typer.echo(f"next      segtune run {written}")
+
+
+@app.command()
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="study file (YAML)")],
     directory: Annotated[Path | None, typer.Option("--dir", help="study directory; default studies/<name>")] = None,
@@ -46,16 +63,17 @@ def run(
     del debug
     from rich.console import Console  # noqa: PLC0415
 
-    from tuning.config import StudyConfig  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
     from tuning.progress import make_progress  # noqa: PLC0415
     from tuning.study import Study  # noqa: PLC0415
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
     make_working_directory_importable()
-    config = StudyConfig.load(read_study_file(file, settings), source=str(file))
+    study_file = read_study_file(file, settings)
+    config = study_file.load()
     study = Study(config, directory or Path("studies") / config.name)
-    result = study.run(make_progress(Console(stderr=True)))
+    with study_file.placed():
+        result = study.run(make_progress(Console(stderr=True)))
     raise typer.Exit(_conclude(result, " ".join(["segtune", *sys.argv[1:]])))
 
 
@@ -90,6 +108,42 @@ def report(
     typer.echo(trials_text(directory, form.value), nl=False)
     for path in write_tables(directory):
         typer.echo(f"written: {path}", err=True)
+
+
+@app.command()
+def export(
+    directory: _Study,
+    folder: Annotated[Path, typer.Option("--to", metavar="OUT", help="folder to make")],
+    trial: Annotated[int | None, typer.Option(help="number of a trial; by default that with the best Dice")] = None,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Write the best trial's weights, configuration and metrics, checked in a fresh process."""
+    del debug
+    from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.export import export_trial  # noqa: PLC0415
+
+    make_working_directory_importable()
+    for line in export_trial(directory, folder, trial).lines():
+        typer.echo(line)
+
+
+class SchemaFormat(StrEnum):
+    """How the settings of a study file are described."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+@app.command()
+def schema(
+    form: Annotated[SchemaFormat, typer.Option("--format", help="for editors, or for people")] = SchemaFormat.JSON,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Print what a study file may say, as JSON Schema."""
+    del debug
+    from tuning.config.reference import json_schema, markdown  # noqa: PLC0415
+
+    typer.echo(json_schema() if form is SchemaFormat.JSON else markdown(), nl=False)
 
 
 def _conclude(result: "StudyResult", command: str) -> int:

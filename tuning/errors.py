@@ -23,3 +23,7 @@ class StudyBusyError(StudyError, BlockingIOError):
 
 class EngineError(StudyError, RuntimeError):
     """Ray could not be started or died under the study."""
+
+
+class ExportError(StudyError, ValueError):
+    """A trial's model cannot be handed over; nothing is left behind."""

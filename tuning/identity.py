@@ -2,24 +2,26 @@
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from components.data import SegmentationData
+from components.training.pretrained import hash_weights
 from tuning.config import StudyConfig, settings_difference
+from tuning.data import Folds, describe_data
 from tuning.errors import StudyMismatchError
 from tuning.record import StudyDirectory
 
-_MAY_CHANGE = ("search.trials", "resources.")
+_MAY_CHANGE = ("search.trials", "resources.", "data.root", "model.weights")  # what lies in both paths is hashed
 _LIBRARIES = ("segtune", "torch", "ray", "optuna", "monai", "numpy")
 
 
-def open_directory(directory: StudyDirectory, config: StudyConfig, data: SegmentationData) -> dict[str, Any]:
+def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds) -> dict[str, Any]:
     """Make the study directory, or check that it belongs to these settings and data.
 
     Args:
         directory: study directory; the caller holds its lock.
         config: settings as given now.
-        data: data as loaded now.
+        folds: data as loaded now.
 
     Returns:
         Settings that differ from the study's and may, by dotted path; recorded with the attempt.
@@ -27,12 +29,15 @@ def open_directory(directory: StudyDirectory, config: StudyConfig, data: Segment
     Raises:
         StudyMismatchError: data, format version or settings that may not change differ.
     """
-    settings = config.model_dump()
+    settings, data = config.model_dump(mode="json"), describe_data(folds)
+    weights = hash_weights(Path(config.model.weights)) if config.model.weights else None
     if not directory.exists():
-        directory.create({"settings": settings, "data": _describe(data), "versions": versions()})
+        directory.create({"settings": settings, "data": data, "weights": weights, "versions": versions()})
         return {}
     record = directory.read()
     _check_data(directory, record["data"], data)
+    if record.get("weights") != weights:
+        raise StudyMismatchError(f"{directory.root} started from other pretrained weights than {config.model.weights}.")
     changed = settings_difference(record["settings"], settings)
     refused = {path: values for path, values in changed.items() if not path.startswith(_MAY_CHANGE)}
     if refused:
@@ -49,21 +54,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def _describe(data: SegmentationData) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "mode": data.mode,
-        "classes": list(data.classes),
-        "cases": {name: len(split) for name, split in data.splits.items()},
-        "fingerprint": data.fingerprint,
-    }
-
-
-def _check_data(directory: StudyDirectory, recorded: dict[str, Any], data: SegmentationData) -> None:
-    if recorded["fingerprint"] != data.fingerprint:
+def _check_data(directory: StudyDirectory, recorded: dict[str, Any], data: dict[str, Any]) -> None:
+    if recorded["fingerprint"] != data["fingerprint"]:
+        study, found = (f"{d['name']}, {d['cases']}, fingerprint {d['fingerprint'][:12]}" for d in (recorded, data))
         raise StudyMismatchError(
-            f"{directory.root} belongs to other data:\n"
-            f"  study: {recorded['name']}, {recorded['cases']}, fingerprint {recorded['fingerprint'][:12]}\n"
-            f"  found: {data.name}, {_describe(data)['cases']}, fingerprint {data.fingerprint[:12]}\n"
+            f"{directory.root} belongs to other data:\n  study: {study}\n  found: {found}\n"
             "Hint: restore the data, or give the new study a directory of its own with --dir."
         )

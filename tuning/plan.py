@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from components.data import SegmentationData
 from search_spaces import Baseline, Space
 from tuning.config import TRIAL_SECTIONS, StudyConfig
+from tuning.data import Folds, data_warnings
 from tuning.errors import StudyConfigError
 from tuning.machine import concurrent_trials
 from tuning.record import StudyDirectory, TrialEntry
@@ -29,7 +30,7 @@ class Plan:
 def make_plan(
     config: StudyConfig,
     directory: StudyDirectory,
-    data: SegmentationData,
+    folds: Folds,
     space: Space,
     usual: tuple[Baseline, ...],
     entries: list[TrialEntry],
@@ -37,19 +38,20 @@ def make_plan(
     """Say what is kept, what goes on and what is new."""
     kept = sum(entry.state != "running" for entry in entries)
     total = max(len(usual) + config.search.trials, len(entries))
-    shape = "×".join(str(size) for size in data.train.images.shape[2:])
+    data = folds[0]
     cases = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     stop = f"ASHA, from epoch {config.scheduler.grace}, best 1/{config.scheduler.reduction:g} go on"
     lines = [
         f"study     {config.name} in {directory.root}",
-        f"data      {data.name}: {cases}; {shape}, {data.mode} ({', '.join(data.foreground)})",
+        f"data      {data.name}: {cases}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
+        *(f"warning   {line}" for line in data_warnings(folds)),
         f"trials    {config.search.trials} drawn by {config.search.sampler}, and {len(usual)} baselines",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
-        f"each      up to {config.training.epochs} epochs, {_pace(config)}",
+        f"each      up to {_budget(config)}, {_pace(config)}",
         f"stopping  {stop if config.scheduler.type == 'asha' else 'none'}",
         *(f"{'searched' if index == 0 else '':<9} {line}" for index, line in enumerate(space.describe())),
     ]
-    return Plan(total, kept, config.training.epochs, tuple(lines))
+    return Plan(total, kept, config.budget, tuple(lines))
 
 
 def check_space(space: Space, config: StudyConfig) -> None:
@@ -71,6 +73,18 @@ def check_space(space: Space, config: StudyConfig) -> None:
             problems.append(f"{where}: must be the same for all trials of a study. Hint: set it in the file.")
     if problems:
         raise StudyConfigError("\n".join(problems))
+
+
+def _budget(config: StudyConfig) -> str:
+    folds = config.data.folds
+    return f"{config.training.epochs} epochs" + (f" in each of {folds} folds, a fold at a time" if folds else "")
+
+
+def _sizes(data: SegmentationData) -> str:
+    sizes = sorted(set().union(*(split.sizes for split in data.splits.values())))
+    ends = dict.fromkeys("×".join(map(str, size)) for size in (sizes[0], sizes[-1]))
+    channels = f"{data.in_channels} channel{'' if data.in_channels == 1 else 's'}"
+    return f"{' to '.join(ends)}, {channels}"
 
 
 def _pace(config: StudyConfig) -> str:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.listener import Listener
+from tuning.objective import OBJECTIVE
 from tuning.plan import Plan
 from tuning.record import TrialEntry, trial_label
-from tuning.scheduler import OBJECTIVE
 
 _STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
 _REDRAW_S = 0.25
@@ -91,7 +91,8 @@ class PlainProgress(Listener):
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:
         """Remember the epoch."""
         line = self.board.lines[number]
-        line.epoch, line.dice, line.best = row["epoch"], row[OBJECTIVE], max(line.best, row[OBJECTIVE])
+        best = row[OBJECTIVE] if row.get("fold_epoch") == 1 else max(line.best, row[OBJECTIVE])
+        line.epoch, line.dice, line.best = row["epoch"], row[OBJECTIVE], best
 
     def trial_ended(self, entry: TrialEntry) -> None:
         """Print how it ended."""

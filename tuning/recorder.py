@@ -8,9 +8,10 @@ from ray.tune import Callback
 
 from tuning.listener import Listener
 from tuning.not_pickled import NotPickled
+from tuning.objective import OBJECTIVE
 from tuning.record import Journal, StudyDirectory, append_line
 from tuning.retention import prune
-from tuning.scheduler import OBJECTIVE, StudyScheduler
+from tuning.scheduler import StudyScheduler
 
 
 class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed

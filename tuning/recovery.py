@@ -8,10 +8,11 @@ from typing import Any
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
 from components.errors import CheckpointError
+from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
 from tuning.record.layout import drop_epochs_after
 from tuning.retention import prune
-from tuning.scheduler import OBJECTIVE, StudyScheduler
+from tuning.scheduler import StudyScheduler
 
 _logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def index_line(path: str, record: CheckpointRecord) -> dict[str, Any]:
     return {
         "path": path,
         "epoch": record.epoch,
-        "dice": record.metrics[OBJECTIVE],
+        "dice": dice_of_weights(record.metrics),
         "sha256": record.manifest_sha256,
         "bytes": record.bytes,
     }

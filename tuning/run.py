@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.data import SegmentationData
 from search_spaces import Baseline, Space, make_sampler
 from tuning.config import StudyConfig
+from tuning.data import Folds
 from tuning.engine import Attempt, StopFlag, run_attempt
 from tuning.errors import EngineError
 from tuning.identity import versions
@@ -36,7 +36,7 @@ class StudyRun:
     config: StudyConfig
     directory: StudyDirectory
     journal: Journal
-    data: SegmentationData
+    folds: Folds
     space: Space
     usual: tuple[Baseline, ...]
     changed: dict[str, Any]
@@ -67,7 +67,7 @@ class StudyRun:
 
     def _hand_to_ray(self, attempt: int) -> None:
         config, folder, keep = self.config, self.directory.attempt(attempt), self.config.checkpoint.keep
-        scheduler = StudyScheduler(config.scheduler, config.training.epochs)
+        scheduler = StudyScheduler(config.scheduler, config.budget)
         unfinished = recover(self.directory, self.journal, scheduler, keep=keep)
         recorder = Recorder(
             self.directory,
@@ -83,7 +83,7 @@ class StudyRun:
                 folder=folder,
                 keep=keep,
                 resources=config.resources,
-                shared=Shared(config, self.data, str(self.directory.root)),
+                shared=Shared(config, self.folds, str(self.directory.root)),
                 searcher=JournalSearcher(self._assignments(unfinished)),
                 scheduler=scheduler,
                 recorder=recorder,

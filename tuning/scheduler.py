@@ -7,8 +7,7 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from tuning.config import SchedulerConfig
-
-OBJECTIVE = "val_dice"
+from tuning.objective import OBJECTIVE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tuning.not_pickled import NotPickled
-from tuning.scheduler import OBJECTIVE
+from tuning.objective import OBJECTIVE
 
 
 class JournalSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray is not typed

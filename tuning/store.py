@@ -24,6 +24,10 @@ class TuneStore:
         self._records = list(records)
         self._staged: CheckpointRecord | None = None
 
+    def between(self, first: int, last: int) -> "FoldStore":
+        """The same store as one fold sees it: only the checkpoints of its epochs, both ends included."""
+        return FoldStore(self, first, last)
+
     def save(self, name: str, write: Callable[[Path], CheckpointRecord]) -> CheckpointRecord:
         """Stage a checkpoint; it counts once `tune.report` has persisted it."""
         self.discard()
@@ -54,3 +58,21 @@ class TuneStore:
 
     def remove(self, record: CheckpointRecord) -> None:
         """Leave it to Ray Tune and the driver, which keep what the study's settings say."""
+
+
+class FoldStore:
+    """The checkpoints of one fold of a trial; what is best in a fold is decided among its own.
+
+    Args:
+        store: of the trial.
+        first: epoch of the trial with which the fold begins.
+        last: with which it ends.
+    """
+
+    def __init__(self, store: TuneStore, first: int, last: int) -> None:
+        self._store, self._first, self._last = store, first, last
+        self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
+
+    def records(self) -> list[CheckpointRecord]:
+        """Every checkpoint that the fold made."""
+        return [record for record in self._store.records() if self._first <= record.epoch <= self._last]

@@ -2,5 +2,6 @@
 
 from components.data.batches import evaluation_batches, training_batches
 from components.data.dataset import SegmentationData, Split
+from components.data.summary import find_warnings, summarize
 
-__all__ = ["SegmentationData", "Split", "evaluation_batches", "training_batches"]
+__all__ = ["SegmentationData", "Split", "evaluation_batches", "find_warnings", "summarize", "training_batches"]

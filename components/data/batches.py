@@ -1,8 +1,11 @@
-"""Batches whose order and augmentation depend on (seed, epoch) alone, so that a resumed epoch repeats itself."""
+"""Batches whose order, crops and augmentation depend on (seed, epoch) alone, so that a resumed epoch repeats itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -11,43 +14,113 @@ from components.errors import InvalidInputError
 
 AUGMENTATIONS = ("none", "flip")
 Batch = tuple[Tensor, Tensor]
+Array = npt.NDArray[Any]
 
 
-def training_batches(split: Split, *, size: int, seed: int, epoch: int, augment: str = "flip") -> Iterator[Batch]:
+def training_batches(
+    split: Split,
+    *,
+    size: int,
+    seed: int,
+    epoch: int,
+    augment: str = "flip",
+    crop: int | Sequence[int] | None = None,
+    divisor: int = 1,
+) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
     Args:
         split: cases to draw from; never written to.
         size: cases a batch; the last one may be smaller.
         seed: training seed.
-        epoch: 1-based epoch; with `seed` it decides order and augmentation.
+        epoch: 1-based epoch; with `seed` it decides order, crops and augmentation.
         augment: `flip` mirrors each case along each axis with probability ½; `none` leaves it.
+        crop: size of the random part of each case, one number or one an axis; None takes the whole case.
+        divisor: what is too small for the crop, or whose size is no multiple of this, is continued by mirroring.
 
     Yields:
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
 
     Raises:
-        InvalidInputError: size below 1 or an unknown augmentation.
+        InvalidInputError: size below 1, an unknown augmentation, a crop that does not fit the axes, or whole cases of
+            different sizes.
     """
     if size < 1:
         raise InvalidInputError(f"batch size: found {size}, must be at least 1.")
     if augment not in AUGMENTATIONS:
         raise InvalidInputError(f"augment: found {augment!r}; use one of {', '.join(AUGMENTATIONS)}.")
+    window = check_crop(split, crop, size)
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(split))
     for start in range(0, len(split), size):
-        index = order[start : start + size]
-        images, masks = split.images[index], split.masks[index]
+        chosen = [_sample(split, int(index), window, divisor, random) for index in order[start : start + size]]
+        images, masks = (np.stack(arrays) for arrays in zip(*chosen, strict=True))
         if augment == "flip":
             _flip(images, masks, random)
-        yield _as_tensors(images, masks, split)
+        yield _as_tensors(images, masks)
 
 
-def evaluation_batches(split: Split, *, size: int) -> Iterator[Batch]:
-    """Every case once, in order; shapes as in `training_batches`."""
-    for start in range(0, len(split), size):
-        part = slice(start, start + size)
-        yield _as_tensors(split.images[part].copy(), split.masks[part].copy(), split)
+def evaluation_batches(split: Split, *, size: int, divisor: int = 1) -> Iterator[Batch]:
+    """Every case once, in order; neighbours of one size share a batch.
+
+    Yields:
+        images continued by mirroring to a multiple of `divisor`, and masks as they are; the logits' first rows and
+        columns are those of the mask.
+    """
+    for _, same in groupby(range(len(split)), lambda index: split.images[index].shape):
+        members = list(same)
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            images = np.stack([_extended(split.images[index], divisor) for index in part])
+            yield _as_tensors(images, np.stack([split.masks[index] for index in part]))
+
+
+def check_crop(split: Split, crop: int | Sequence[int] | None, batch: int) -> tuple[int, ...] | None:
+    """The crop as one number an axis.
+
+    Raises:
+        InvalidInputError: it has not one number an axis, or there is none and sizes differ within a batch.
+    """
+    axes = split.images[0].ndim - 1
+    if crop is None:
+        if batch > 1 and len(split.sizes) > 1:
+            smallest = tuple(min(sizes) for sizes in zip(*split.sizes, strict=True))
+            raise InvalidInputError(
+                f"training.crop: none is set, but the images have {len(split.sizes)} sizes, such as "
+                f"{' and '.join('×'.join(map(str, found)) for found in sorted(split.sizes)[:2])}; whole ones make no "
+                f"batch. Hint: set training.crop, the smallest image is {'×'.join(map(str, smallest))}."
+            )
+        return None
+    window = (crop,) * axes if isinstance(crop, int) else tuple(crop)
+    if len(window) != axes or min(window) < 1:
+        raise InvalidInputError(f"training.crop: found {crop}, the images have {axes} axes.")
+    return window
+
+
+def _sample(
+    split: Split, index: int, window: tuple[int, ...] | None, divisor: int, random: np.random.Generator
+) -> tuple[Array, Array]:
+    image, mask = split.images[index], split.masks[index]
+    if window is None:
+        return _extended(image, divisor), _extended(mask, divisor, axes=image.ndim - 1)
+    image = _extended(image, 1, at_least=window)
+    mask = _extended(mask, 1, at_least=window, axes=len(window))
+    corner = [int(random.integers(size - part + 1)) for size, part in zip(image.shape[1:], window, strict=True)]
+    inside = tuple(slice(start, start + part) for start, part in zip(corner, window, strict=True))
+    everything: tuple[Any, ...] = (..., *inside)
+    return image[everything], mask[everything]
+
+
+def _extended(array: Array, divisor: int, *, axes: int | None = None, at_least: Sequence[int] = ()) -> Array:
+    """Continue the last axes by mirroring, at their ends, up to a multiple of the divisor or to a size."""
+    axes = array.ndim - 1 if axes is None else axes
+    sizes = array.shape[array.ndim - axes :]
+    wanted = [-(-size // divisor) * divisor for size in sizes]
+    wanted = [max(sizes_pair) for sizes_pair in zip(wanted, at_least, strict=True)] if at_least else wanted
+    missing = [(0, target - size) for size, target in zip(sizes, wanted, strict=True)]
+    if not any(after for _, after in missing):
+        return array
+    return np.pad(array, [(0, 0)] * (array.ndim - axes) + missing, mode="symmetric")
 
 
 def _flip(images: np.ndarray, masks: np.ndarray, random: np.random.Generator) -> None:
@@ -59,7 +132,7 @@ def _flip(images: np.ndarray, masks: np.ndarray, random: np.random.Generator) ->
             mask[...] = np.flip(mask, axes).copy()
 
 
-def _as_tensors(images: np.ndarray, masks: np.ndarray, split: Split) -> Batch:
+def _as_tensors(images: Array, masks: Array) -> Batch:
     target = torch.from_numpy(masks)
-    indices = split.masks.ndim == split.images.ndim - 1
+    indices = masks.ndim == images.ndim - 1
     return torch.from_numpy(images), target.long() if indices else target.float()

@@ -1,8 +1,10 @@
 """A decoded data set: three splits of images and masks, and what they mean."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,33 +12,58 @@ import numpy.typing as npt
 from components.errors import InvalidInputError
 from components.metrics.dice import Mode
 
+IGNORED = 255  # in a decoded mask: a pixel without a label
+Image = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Split:
     """Cases of one split; arrays may be read-only views of memory that trials share.
 
     Attributes:
-        images: `(N, C, *spatial)` float32.
-        masks: class indices `(N, *spatial)` uint8 for multiclass, else 0/1 `(N, C, *spatial)` uint8.
+        images: one `(C, *spatial)` float32 a case; sizes may differ.
+        masks: class indices `(*spatial)` uint8 for multiclass, else 0/1 `(C, *spatial)` uint8; 255 where the data has
+            pixels without a label.
         cases: name of each case.
         groups: independent unit of each case (patient, specimen, block of neighbouring slices).
+        stored_digests: hash of each image as it was stored, where it came from a file.
+
+    Raises:
+        InvalidInputError: numbers of entries differ, or a mask has not its image's size.
     """
 
-    images: npt.NDArray[np.float32]
-    masks: npt.NDArray[np.uint8]
+    images: Sequence[Image]
+    masks: Sequence[Mask]
     cases: tuple[str, ...]
     groups: tuple[str, ...]
+    stored_digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "masks", tuple(self.masks))
         lengths = {len(self.images), len(self.masks), len(self.cases), len(self.groups)}
         if len(lengths) != 1:
             raise InvalidInputError(
                 f"a split needs one mask, case and group for each image: found {len(self.images)} images, "
                 f"{len(self.masks)} masks, {len(self.cases)} cases, {len(self.groups)} groups."
             )
+        for case, image, mask in zip(self.cases, self.images, self.masks, strict=True):
+            if mask.shape[mask.ndim - image.ndim + 1 :] != image.shape[1:]:
+                raise InvalidInputError(f"case {case}: found an image {image.shape} and a mask {mask.shape}.")
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What identifies each image: the hash of its file's content, or else of its pixels."""
+        return self.stored_digests or tuple(_digest(image) for image in self.images)
+
+    @property
+    def sizes(self) -> set[tuple[int, ...]]:
+        """Spatial sizes that occur."""
+        return {image.shape[1:] for image in self.images}
 
 
 @dataclass(frozen=True)
@@ -47,9 +74,15 @@ class SegmentationData:
         name: what the data is called in plans and reports.
         classes: foreground class names; for multiclass the background (index 0) is named first.
         mode: `binary`, `multilabel` or `multiclass`.
+        train: cases that train.
+        val: cases that decide.
+        test: cases that nobody looks at before the end; may be empty.
+        ignore: whether masks may hold 255, a pixel without a label.
+        facts: what else is worth recording of where the data came from; plain values.
 
     Raises:
-        InvalidInputError: a split is empty, a group stands in two splits, or a class is missing in validation.
+        InvalidInputError: train or val is empty, images differ in channels or dimensions, or there is no foreground
+            in train or in val.
     """
 
     name: str
@@ -58,10 +91,20 @@ class SegmentationData:
     train: Split
     val: Split
     test: Split
+    ignore: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._check_splits()
-        self._check_classes()
+        for name in ("train", "val"):
+            if not len(self.splits[name]):
+                raise InvalidInputError(f"data {self.name!r}: the {name} split is empty.")
+        self._check_axes()
+        for name in ("train", "val"):
+            if not any(self.present(self.splits[name])):
+                raise InvalidInputError(
+                    f"data {self.name!r}: no foreground ({', '.join(self.foreground)}) anywhere in {name}. "
+                    "Hint: are the masks empty, or is the split lopsided?"
+                )
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -76,43 +119,56 @@ class SegmentationData:
     @property
     def in_channels(self) -> int:
         """Channels of an image."""
-        return int(self.train.images.shape[1])
+        return int(self.train.images[0].shape[0])
 
     @property
     def spatial_dims(self) -> int:
         """2 for images, 3 for volumes."""
-        return self.train.images.ndim - 2
+        return self.train.images[0].ndim - 1
+
+    @property
+    def ignore_index(self) -> int | None:
+        """Mask value of pixels without a label, or None."""
+        return IGNORED if self.ignore else None
+
+    @cached_property
+    def scored(self) -> tuple[bool, ...]:
+        """Whether each foreground class occurs in a validation mask; the others have no Dice."""
+        return self.present(self.val)
+
+    def of_class(self, mask: Mask, index: int) -> npt.NDArray[np.bool_]:
+        """Pixels of a mask that belong to a foreground class, `(*spatial)`."""
+        chosen: npt.NDArray[np.bool_] = mask == index + 1 if self.mode == "multiclass" else mask[index] == 1
+        return chosen
+
+    def present(self, split: Split) -> tuple[bool, ...]:
+        """Whether each foreground class occurs in a split."""
+        return tuple(
+            any(self.of_class(mask, index).any() for mask in split.masks) for index in range(len(self.foreground))
+        )
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, pixels, masks, case names and splits: equal data, equal fingerprint."""
-        digest = hashlib.sha256(f"{self.mode}|{self.classes}".encode())
+        """SHA-256 over images, masks, case names and splits: equal data, equal fingerprint."""
+        digest = hashlib.sha256(f"{self.mode}|{self.classes}|{self.ignore}".encode())
         for name, split in self.splits.items():
-            digest.update(f"{name}|{split.cases}|{split.groups}".encode())
-            for array in (split.images, split.masks):
-                digest.update(f"{array.dtype}|{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+            digest.update(f"{name}|{split.cases}|{split.groups}|{split.digests}".encode())
+            for mask in split.masks:
+                digest.update(_digest(mask).encode())
         return digest.hexdigest()
 
-    def _check_splits(self) -> None:
-        for name, split in self.splits.items():
-            if not len(split):
-                raise InvalidInputError(f"data {self.name!r}: the {name} split is empty.")
-        splits = list(self.splits.items())
-        for index, (name, split) in enumerate(splits):
-            for other_name, other in splits[index + 1 :]:
-                shared = sorted(set(split.groups) & set(other.groups))
-                if shared:
+    def _check_axes(self) -> None:
+        first = self.train.images[0]
+        for split in self.splits.values():
+            for case, image in zip(split.cases, split.images, strict=True):
+                if image.ndim != first.ndim or len(image) != len(first):
                     raise InvalidInputError(
-                        f"data {self.name!r}: group(s) {shared[:3]} stand in both {name} and {other_name}; "
-                        "scores would be too good. Hint: keep a group in one split."
+                        f"data {self.name!r}: case {case} has shape {image.shape}, case {self.train.cases[0]} "
+                        f"{first.shape}. Hint: all need the same number of channels and dimensions."
                     )
 
-    def _check_classes(self) -> None:
-        for index, name in enumerate(self.foreground):
-            masks = self.val.masks == index + 1 if self.mode == "multiclass" else self.val.masks[:, index] > 0
-            if not masks.any():
-                raise InvalidInputError(
-                    f"data {self.name!r}: class {name!r} occurs in no validation mask, so its Dice is undefined. "
-                    "Hint: move a case with it to the validation split."
-                )
+
+def _digest(array: npt.NDArray[Any]) -> str:
+    content = hashlib.sha256(f"{array.dtype}|{array.shape}".encode())
+    content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()

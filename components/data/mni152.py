@@ -38,8 +38,10 @@ def mni152_slices() -> SegmentationData:
     members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for position in range(len(shown)):
         members[_DEAL[position // _BLOCK % len(_DEAL)]].append(position)
-    splits = {name: _split(image, labels, shown, positions) for name, positions in members.items()}
-    return SegmentationData(name="mni152", mode="multiclass", classes=("background", "grey", "white"), **splits)
+    train, val, test = (_split(image, labels, shown, members[name]) for name in ("train", "val", "test"))
+    return SegmentationData(
+        name="mni152", mode="multiclass", classes=("background", "grey", "white"), train=train, val=val, test=test
+    )
 
 
 def _volumes() -> tuple[npt.NDArray[np.float64], ...]:
@@ -73,8 +75,8 @@ def _fit(volume: np.ndarray, fill: float) -> np.ndarray:
 def _split(image: np.ndarray, labels: np.ndarray, shown: np.ndarray, positions: list[int]) -> Split:
     slices = shown[positions]
     return Split(
-        images=np.moveaxis(image[:, :, slices], -1, 0)[:, None].astype(np.float32),
-        masks=np.ascontiguousarray(np.moveaxis(labels[:, :, slices], -1, 0)),
+        images=list(np.moveaxis(image[:, :, slices], -1, 0)[:, None].astype(np.float32)),
+        masks=list(np.ascontiguousarray(np.moveaxis(labels[:, :, slices], -1, 0))),
         cases=tuple(f"axial_{index:03d}" for index in slices),
         groups=tuple(f"block_{position // _BLOCK:02d}" for position in positions),
     )

@@ -1,6 +1,7 @@
 """Pixel losses: binary and categorical cross-entropy and their focal forms."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
 from components.losses.focal import sigmoid_focal, softmax_focal
+from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision, prepare
 
 BCEVariant = Literal["bce", "focal"]
@@ -26,6 +28,8 @@ class EnhancedBCELoss(nn.Module):
     Label smoothing e moves targets to (1 - e)*g + e/2 per channel, or (1 - e)*g + e/C over classes (Szegedy et al.
     2016, section 7).
 
+    Ignored pixels get no gradient, and the means are over the others alone; where none is left, the loss is 0.
+
     Args:
         mode: what the channels mean.
         variant: `bce` (CE in `multiclass`) or `focal`.
@@ -34,6 +38,8 @@ class EnhancedBCELoss(nn.Module):
         pos_weight: factor of the foreground term of BCE, one number or one per class; `bce` only, not `multiclass`.
         label_smoothing: e above, at least 0 and below 1.
         class_weights: one factor per class; not in `binary`.
+        ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
+            `multilabel`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -54,12 +60,14 @@ class EnhancedBCELoss(nn.Module):
         pos_weight: float | Sequence[float] | Tensor | None = None,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | Tensor | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         super().__init__()
         require_known("mode", mode, MODES)
         require_known("variant", variant, get_args(BCEVariant))
         self.mode: Mode = mode
         self.variant: BCEVariant = variant
+        self.ignore_index = checked_ignore_index(ignore_index, mode)
         self.gamma = require_number("gamma", gamma)
         self.alpha = None if alpha is None else require_number("alpha", alpha, high=1.0)
         self.label_smoothing = require_number("label_smoothing", label_smoothing, high=1.0)
@@ -79,12 +87,12 @@ class EnhancedBCELoss(nn.Module):
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            logits, target = prepare(logits, target, self.mode)
+            logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
             if self.class_weights is not None:
                 require_length("class_weights", self.class_weights, logits.shape[1])
             if self.mode == "multiclass":
-                return self._over_classes(logits, target)
-            return self._per_channel(logits, target)
+                return self._over_classes(logits, target, valid)
+            return self._per_channel(logits, target, valid)
 
     def extra_repr(self) -> str:
         """Name the mode and the variant."""
@@ -105,15 +113,18 @@ class EnhancedBCELoss(nn.Module):
         if self.variant == "bce" and self.alpha is not None:
             raise InvalidInputError("alpha: variant 'bce' does not take it. Hint: use pos_weight, or variant 'focal'.")
 
-    def _per_channel(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _per_channel(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         smooth = self.label_smoothing
         if smooth > 0:
             target = target * (1 - smooth) + smooth / 2
         weights = None if self.class_weights is None else _per_class(self.class_weights, logits)
         if self.variant == "bce":
-            return binary_cross_entropy_with_logits(logits, target, weight=weights, pos_weight=self._positive(logits))
+            entropy = partial(binary_cross_entropy_with_logits, weight=weights, pos_weight=self._positive(logits))
+            if valid is None:
+                return entropy(logits, target)
+            return valid_mean(entropy(logits, target, reduction="none"), valid)
         losses = sigmoid_focal(logits, target, gamma=self.gamma, alpha=self.alpha)
-        return (losses if weights is None else losses * weights).mean()
+        return valid_mean(losses if weights is None else losses * weights, valid)
 
     def _positive(self, logits: Tensor) -> Tensor | None:
         if self.pos_weight is None:
@@ -122,18 +133,25 @@ class EnhancedBCELoss(nn.Module):
             require_length("pos_weight", self.pos_weight, logits.shape[1])
         return _per_class(self.pos_weight, logits)
 
-    def _over_classes(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _over_classes(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits)
-        smooth = self.label_smoothing
         if self.variant == "bce":
-            return cross_entropy(logits, target, weight=weights, label_smoothing=smooth)
+            entropy = partial(cross_entropy, weight=weights, label_smoothing=self.label_smoothing)
+            if valid is None:
+                return entropy(logits, target)
+            pixels = entropy(logits, target, reduction="none")
+        else:
+            pixels = self._focal_pixels(logits, target, weights)
+        true_weights = None if weights is None else weights[target]
+        return valid_mean(pixels, None if valid is None else valid.squeeze(1), true_weights)
+
+    def _focal_pixels(self, logits: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         losses = softmax_focal(logits, self.gamma)
         if weights is not None:
             losses = losses * _per_class(weights, logits)
         pixels = losses.gather(1, target.unsqueeze(1)).squeeze(1)
-        if smooth > 0:
-            pixels = (1 - smooth) * pixels + smooth * losses.mean(1)
-        return pixels.mean() if weights is None else pixels.sum() / weights[target].sum()
+        smooth = self.label_smoothing
+        return (1 - smooth) * pixels + smooth * losses.mean(1) if smooth > 0 else pixels
 
 
 def _per_class(values: Tensor, logits: Tensor) -> Tensor:

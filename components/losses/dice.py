@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
+from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision, prepare
-from components.losses.region_sums import RegionSums, region_sums
+from components.losses.region_sums import RegionSums, counted_regions, region_sums
 
 DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 
@@ -33,6 +34,9 @@ class EnhancedDiceLoss(nn.Module):
     next to no gradient until its predicted mass falls to the smoothing; where masks may be empty, pool (`batch`) or
     smooth more.
 
+    Ignored pixels are in none of the sums and get no gradient. A region (sample and class, or class when pooled)
+    without a valid pixel is left out of the mean; where none is left, the loss is 0.
+
     Args:
         mode: `binary` and `multilabel` take a sigmoid per channel, `multiclass` a softmax.
         variant: which score.
@@ -44,6 +48,8 @@ class EnhancedDiceLoss(nn.Module):
         batch: pool the sums over the batch.
         include_background: whether class 0 counts; False only in `multiclass`.
         class_weights: factor of each counted class before the mean, not normalised, as in MONAI; not in `binary`.
+        ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
+            `multilabel`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -68,6 +74,7 @@ class EnhancedDiceLoss(nn.Module):
         batch: bool = False,
         include_background: bool = True,
         class_weights: Sequence[float] | Tensor | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         super().__init__()
         require_known("mode", mode, MODES)
@@ -80,6 +87,7 @@ class EnhancedDiceLoss(nn.Module):
         self.smooth_nr = require_number("smooth_nr", smooth_nr)
         self.smooth_dr = require_number("smooth_dr", smooth_dr, open_low=True)
         self.batch = batch
+        self.ignore_index = checked_ignore_index(ignore_index, mode)
         self.include_background = include_background
         if not include_background and mode != "multiclass":
             raise InvalidInputError(f"include_background: mode {mode!r} has no background channel. Hint: leave it out.")
@@ -96,15 +104,15 @@ class EnhancedDiceLoss(nn.Module):
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            logits, target = prepare(logits, target, self.mode)
-            sums = region_sums(logits, target, self.mode, pooled=self.batch)
+            logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
+            sums = region_sums(logits, target, self.mode, valid, pooled=self.batch)
             if not self.include_background:
                 sums = RegionSums(*(values[..., 1:] for values in sums))
             losses = self._losses(sums)
             if self.class_weights is not None:
                 require_length("class_weights", self.class_weights, losses.shape[-1])
                 losses = losses * self.class_weights.to(losses)
-            return losses.mean()
+            return valid_mean(losses, counted_regions(valid, pooled=self.batch))
 
     def extra_repr(self) -> str:
         """Name the mode and the variant."""

@@ -1,17 +1,33 @@
 """The one place that says which logits and targets the losses take."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from components.errors import InvalidInputError
+from components.losses.ignored import valid_pixels
 
 Mode = Literal["binary", "multilabel", "multiclass"]
 MODES: tuple[Mode, ...] = ("binary", "multilabel", "multiclass")
 
 _IMAGE_NDIMS = (4, 5)  # (B, C, H, W) and (B, C, D, H, W)
 _INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+class Prepared(NamedTuple):
+    """What the losses compute with.
+
+    Attributes:
+        logits: `(B, C, *spatial)`, fp32 (double stays double).
+        target: int64 `(B, *spatial)` for `multiclass`, otherwise in the logits' shape and dtype; 0 at ignored pixels.
+        valid: False at ignored pixels, bool: the logits' shape, `(B, 1, *spatial)` for `multiclass`. None when no
+            index is ignored.
+    """
+
+    logits: Tensor
+    target: Tensor
+    valid: Tensor | None
 
 
 def full_precision(logits: Tensor) -> torch.autocast:
@@ -24,7 +40,7 @@ def widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
-def prepare(logits: Tensor, target: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+def prepare(logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None = None) -> Prepared:
     """Check shapes and dtypes and bring both to the form that the losses compute with.
 
     Only metadata is read, never a value: no device is waited for. That target values are 0-1 or valid classes is
@@ -35,13 +51,10 @@ def prepare(logits: Tensor, target: Tensor, mode: Mode) -> tuple[Tensor, Tensor]
         target: `multiclass`: integer class indices `(B, *spatial)`. Otherwise 0-1, soft allowed, in the shape of
             the logits and of any float, integer or bool dtype; for `binary` also `(B, *spatial)`.
         mode: what the channels mean.
-
-    Returns:
-        Logits in fp32 (double stays double), and the target: int64 `(B, *spatial)` for `multiclass`, otherwise
-        in the logits' shape and dtype.
+        ignore_index: value of target pixels that must not count, per channel; None for none.
 
     Raises:
-        InvalidInputError: a shape, dtype or device does not fit.
+        InvalidInputError: a shape, dtype or device does not fit, or the index is a class or not one of the dtype.
     """
     _check_logits(logits, mode)
     if target.device != logits.device:
@@ -49,11 +62,17 @@ def prepare(logits: Tensor, target: Tensor, mode: Mode) -> tuple[Tensor, Tensor]
     logits = widened(logits)
     if mode == "multiclass":
         _check_indices(logits, target)
-        return logits, target.long()
+        if ignore_index is None:
+            return Prepared(logits, target.long(), None)
+        valid = valid_pixels(target, ignore_index, logits.shape[1])
+        return Prepared(logits, torch.where(valid, target, 0).long(), valid.unsqueeze(1))
     if mode == "binary" and target.ndim == logits.ndim - 1:
         target = target.unsqueeze(1)
     _check_same_shape(logits, target, mode)
-    return logits, target.to(logits.dtype)
+    if ignore_index is None:
+        return Prepared(logits, target.to(logits.dtype), None)
+    valid = valid_pixels(target, ignore_index)
+    return Prepared(logits, torch.where(valid, target, 0).to(logits.dtype), valid)
 
 
 def _check_logits(logits: Tensor, mode: Mode) -> None:

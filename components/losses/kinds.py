@@ -28,25 +28,29 @@ _KINDS: dict[str, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
     "focal": (partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights")),
 }
 
+_IGNORE_HINT = " Hint: add an `ignore_index` argument (pixels whose target equals it must not count)."
+
 
 def kinds() -> tuple[str, ...]:
     """Return the names of the built-in kinds."""
     return tuple(_KINDS)
 
 
-def build_term(kind: str, mode: Mode, options: Mapping[str, Any]) -> nn.Module:
+def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None = None) -> nn.Module:
     """Build one loss term.
 
     Args:
         kind: a name of `kinds()`, or `package.module:Class` for one's own.
         mode: what the channels mean; one's own class gets it if its constructor names `mode`.
         options: further constructor arguments.
+        ignore_index: value of target pixels that must not count; one's own class gets it unless it is None.
 
     Raises:
-        InvalidInputError: no such kind or option, or an option's value does not fit.
+        InvalidInputError: no such kind or option, an option's value does not fit, or one's own class cannot be told
+            which pixels to ignore.
     """
     if isinstance(kind, str) and ":" in kind:
-        return _build_own(kind, mode, options)
+        return _build_own(kind, mode, options, ignore_index)
     if not isinstance(kind, str) or kind not in _KINDS:
         require_known("loss kind", kind, (*_KINDS, "package.module:Class"))
     if kind == "ce" and mode != "multiclass":
@@ -54,18 +58,20 @@ def build_term(kind: str, mode: Mode, options: Mapping[str, Any]) -> nn.Module:
     build, known = _KINDS[kind]
     for name in options:
         require_known(f"loss kind {kind!r}: option", name, known)
-    return build(mode=mode, **options)
+    return build(mode=mode, ignore_index=ignore_index, **options)
 
 
-def _build_own(path: str, mode: Mode, options: Mapping[str, Any]) -> nn.Module:
+def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None) -> nn.Module:
     build = _imported(path)
-    signature = inspect.signature(build)
-    given = {"mode": mode, **options} if "mode" in signature.parameters else dict(options)
+    given = {"mode": mode, **options} if "mode" in inspect.signature(build).parameters else dict(options)
+    if ignore_index is not None:
+        given.setdefault("ignore_index", ignore_index)
+    # Building decides whether the options fit: a constructor with **options may hand them on to one that refuses.
     try:
-        signature.bind(**given)
+        term = build(**given)
     except TypeError as error:
-        raise InvalidInputError(f"loss kind {path!r} with options {listed(options)}: {error}.") from error
-    term = build(**given)
+        hint = _IGNORE_HINT if "'ignore_index'" in str(error) else ""
+        raise InvalidInputError(f"loss kind {path!r} with options {listed(given)}: {error}.{hint}") from error
     if not isinstance(term, nn.Module):
         raise InvalidInputError(f"loss kind {path!r}: built {type(term).__name__}; expected a torch.nn.Module.")
     return term

@@ -13,6 +13,7 @@ from components.losses.combined import CombinedLoss
 from components.losses.inputs import MODES, Mode
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
+_COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
 
@@ -37,7 +38,8 @@ class LossManager:
         """Build a loss; always a `CombinedLoss`, of one term too, so that breakdown and schedules work for all.
 
         Args:
-            config: None for Dice and BCE, half each, binary. Otherwise `type` and an optional `mode` with
+            config: None for Dice and BCE, half each, binary. Otherwise `type`, an optional `mode` and an optional
+                `ignore_index` (value of target pixels that no term counts) with
 
                 - `combined` and one `<kind>_weight` per term, such as `dice_weight`;
                 - `combined`, `terms` (options by term name; `kind` is the name unless given) and `weights` (by term
@@ -55,13 +57,14 @@ class LossManager:
         options = _mapping("loss", config or {})
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
+        ignore_index: int | None = options.pop("ignore_index", None)
         require_known("loss: mode", mode, MODES)
         if kind == "combined":
-            return _combined(mode, options)
+            return _combined(mode, options, ignore_index)
         if not isinstance(kind, str) or ":" not in kind:
             require_known("loss: type", kind, ("combined", *term_kinds.kinds()))
         name = kind.rpartition(":")[2]
-        return CombinedLoss({name: term_kinds.build_term(kind, mode, options)})
+        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)})
 
     @staticmethod
     def create_loss_scheduler(
@@ -92,10 +95,10 @@ class LossManager:
         return build(loss, **options)
 
 
-def _combined(mode: Mode, options: dict[str, Any]) -> CombinedLoss:
+def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> CombinedLoss:
     if "terms" in options:
         for name in options:
-            require_known("loss: key", name, ("type", "mode", "terms", "weights"))
+            require_known("loss: key", name, _COMBINED_KEYS)
         terms = _mapping("loss: terms", options["terms"])
         weights = options.get("weights")
         if weights is not None:
@@ -103,7 +106,7 @@ def _combined(mode: Mode, options: dict[str, Any]) -> CombinedLoss:
     else:
         weights = _short_weights(options) or dict.fromkeys(_DEFAULT_TERMS, 0.5)
         terms = {name: {} for name in weights}
-    return CombinedLoss({name: _term(name, mode, spec) for name, spec in terms.items()}, weights)
+    return CombinedLoss({name: _term(name, mode, spec, ignore_index) for name, spec in terms.items()}, weights)
 
 
 def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
@@ -112,15 +115,15 @@ def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
         return _mapping("loss: weights", options["weights"])
     short = tuple(f"{name}{_WEIGHT_SUFFIX}" for name in term_kinds.kinds())
     for name in options:
-        require_known("loss: key", name, ("type", "mode", "terms", "weights", *short))
+        require_known("loss: key", name, (*_COMBINED_KEYS, *short))
         if name == "weights":
             raise InvalidInputError("loss: found weights beside <kind>_weight. Hint: write all in weights.")
     return {name.removesuffix(_WEIGHT_SUFFIX): value for name, value in options.items()}
 
 
-def _term(name: str, mode: Mode, spec: Any) -> nn.Module:
+def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None) -> nn.Module:
     options = _mapping(f"loss: terms: {name}", spec or {})
-    return term_kinds.build_term(options.pop("kind", name), mode, options)
+    return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index)
 
 
 def _mapping(what: str, value: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Counts are int64, so the score does not depend on the batch size and adds up exa
 Dice (Dice 1945; Sørensen 1948): 2·TP / (2·TP + FP + FN).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from components.errors import InvalidInputError
+from components.losses.ignored import checked_ignore_index, valid_pixels
 
 Mode = Literal["binary", "multilabel", "multiclass"]
 
@@ -22,10 +24,10 @@ class DiceScores:
     """Mean hard Dice of a split.
 
     Attributes:
-        mean: mean over cases, then over foreground classes.
-        per_class: mean over the defined cases of each foreground class, in class order.
+        mean: mean over cases, then over the scored foreground classes.
+        per_class: mean over the defined cases of each foreground class, in class order; NaN for one not scored.
         per_case: `(cases, classes)` float64; NaN where neither truth nor prediction holds the class.
-        undefined: number of (case, class) pairs left out because both were empty.
+        undefined: number of (case, scored class) pairs left out because both were empty.
     """
 
     mean: float
@@ -38,7 +40,16 @@ class DiceCounts:
     """Collects TP, FP and FN of each case and foreground class.
 
     Probability 0.5 decides for `binary` and `multilabel`, the largest logit for `multiclass`, whose class 0
-    is the background and is not scored.
+    is the background and is not scored. An ignored pixel is counted neither as TP, FP nor FN.
+
+    Args:
+        mode: what the channels mean.
+        ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
+            `multilabel`.
+        scored: one flag per foreground class, whether it counts in the scores; None for all.
+
+    Raises:
+        InvalidInputError: the mode is unknown, the index is a class, or no class is scored.
 
     Example:
         >>> counts = DiceCounts("binary")
@@ -47,10 +58,12 @@ class DiceCounts:
         1.0
     """
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, ignore_index: int | None = None, *, scored: Sequence[bool] | None = None) -> None:
         if mode not in ("binary", "multilabel", "multiclass"):
             raise InvalidInputError(f"mode: found {mode!r}; use 'binary', 'multilabel' or 'multiclass'.")
         self._mode = mode
+        self._ignore_index = checked_ignore_index(ignore_index, mode)
+        self._scored = None if scored is None else _checked_flags(scored)
         self._counts: list[npt.NDArray[np.int64]] = []
 
     def add(self, logits: Tensor, target: Tensor) -> None:
@@ -58,12 +71,18 @@ class DiceCounts:
 
         Args:
             logits: `(B, C, *spatial)`, any float dtype.
-            target: `(B, C, *spatial)` of 0/1 for binary and multilabel; `(B, *spatial)` class indices for multiclass.
+            target: `(B, C, *spatial)` of 0/1 for binary and multilabel; `(B, *spatial)` class indices for multiclass;
+                the ignored index besides.
 
         Raises:
-            InvalidInputError: the shapes do not fit each other.
+            InvalidInputError: the shapes do not fit each other or the flags, or the ignored index is a class.
         """
         predicted, true = self._as_masks(logits, target)
+        if self._scored is not None and len(self._scored) != predicted.shape[1]:
+            raise InvalidInputError(
+                f"scored: found {len(self._scored)} flags for {predicted.shape[1]} foreground classes; "
+                "expected one per class."
+            )
         spatial = tuple(range(2, predicted.ndim))
         tp = (predicted & true).sum(dim=spatial)
         fp = (predicted & ~true).sum(dim=spatial)
@@ -74,14 +93,16 @@ class DiceCounts:
         """Score everything counted so far.
 
         Raises:
-            InvalidInputError: nothing was counted, or a class occurs in no case, neither in truth nor in prediction.
+            InvalidInputError: nothing was counted, or a scored class occurs in no case, neither in truth nor in
+                prediction.
         """
         if not self._counts:
             raise InvalidInputError("Dice of no case at all: the split is empty. Hint: check how the data is split.")
         tp, fp, fn = np.moveaxis(np.concatenate(self._counts), -1, 0)
         denominator = 2 * tp + fp + fn
         defined = denominator > 0
-        empty = np.flatnonzero(~defined.any(axis=0))
+        scored = np.ones(tp.shape[1], dtype=bool) if self._scored is None else self._scored
+        empty = np.flatnonzero(scored & ~defined.any(axis=0))
         if empty.size:
             raise InvalidInputError(
                 f"Dice is undefined: foreground class(es) {(empty + 1).tolist()} occur in no case, neither in the "
@@ -89,21 +110,38 @@ class DiceCounts:
             )
         per_case = np.full(tp.shape, np.nan)
         per_case[defined] = 2 * tp[defined] / denominator[defined]
-        per_class = np.nanmean(per_case, axis=0)
+        # A class that is not scored may have no defined case, and nanmean would warn of it.
+        per_class = np.nansum(per_case, axis=0) / np.maximum(defined.sum(axis=0), 1)
+        per_class[~scored] = np.nan
         return DiceScores(
-            mean=float(per_class.mean()),
+            mean=float(per_class[scored].mean()),
             per_class=tuple(float(value) for value in per_class),
             per_case=per_case,
-            undefined=int((~defined).sum()),
+            undefined=int((~defined[:, scored]).sum()),
         )
 
     def _as_masks(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        if self._mode == "multiclass":
-            expected = (logits.shape[0], *logits.shape[2:])
-            if tuple(target.shape) != expected:
-                raise InvalidInputError(f"target: found shape {tuple(target.shape)}, expected {expected}.")
+        """Return predicted and true foreground, bool `(B, classes, *spatial)`, both False at ignored pixels."""
+        indices = self._mode == "multiclass"
+        expected = (logits.shape[0], *logits.shape[2:]) if indices else tuple(logits.shape)
+        if tuple(target.shape) != expected:
+            raise InvalidInputError(f"target: found shape {tuple(target.shape)}, expected {expected}.")
+        if indices:
+            target = target.unsqueeze(1)
             classes = torch.arange(1, logits.shape[1], device=logits.device).view(1, -1, *([1] * (logits.ndim - 2)))
-            return logits.argmax(dim=1, keepdim=True) == classes, target.unsqueeze(1) == classes
-        if target.shape != logits.shape:
-            raise InvalidInputError(f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)}.")
-        return logits > 0, target > 0
+            predicted, true = logits.argmax(dim=1, keepdim=True) == classes, target == classes
+        else:
+            predicted, true = logits > 0, target > 0
+        if self._ignore_index is None:
+            return predicted, true
+        valid = valid_pixels(target, self._ignore_index, logits.shape[1] if indices else None)
+        return predicted & valid, true & valid
+
+
+def _checked_flags(scored: Sequence[bool]) -> npt.NDArray[np.bool_]:
+    flags = np.asarray(scored)
+    if flags.dtype != np.bool_ or flags.ndim != 1 or not flags.any():
+        raise InvalidInputError(
+            f"scored: found {scored!r}; expected one bool per foreground class, at least one of them True."
+        )
+    return flags

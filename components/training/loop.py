@@ -1,8 +1,8 @@
 """One epoch of training and one pass of evaluation; the caller owns the loop over epochs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from components.data import Split, evaluation_batches
 from components.errors import InvalidInputError
 from components.losses import CombinedLoss, check_finite
 from components.metrics.dice import DiceCounts, DiceScores, Mode
+from components.metrics.masks import PackedMasks
 
 Precision = Literal["fp32", "bf16"]
 
@@ -63,7 +64,18 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, *, mode: Mode, batch: int, precision: Precision = "fp32") -> DiceScores:
+def evaluate(
+    model: nn.Module,
+    split: Split,
+    *,
+    mode: Mode,
+    batch: int,
+    precision: Precision = "fp32",
+    divisor: int = 1,
+    ignore_index: int | None = None,
+    scored: Sequence[bool] | None = None,
+    masks: PackedMasks | None = None,
+) -> DiceScores:
     """Hard Dice of the model on every case of a split, in the given precision.
 
     Args:
@@ -72,14 +84,21 @@ def evaluate(model: nn.Module, split: Split, *, mode: Mode, batch: int, precisio
         mode: what the masks mean.
         batch: cases at a time; the score does not depend on it beyond the network's own rounding.
         precision: as in `train_epoch`.
+        divisor: sizes are continued to a multiple of it by mirroring; what is predicted there is cut off.
+        ignore_index: mask value of pixels that are not counted.
+        scored: whether each foreground class counts.
+        masks: collects the predicted masks.
     """
     model.eval()
     device = _device(model)
-    counts = DiceCounts(mode)
-    for images, target in evaluation_batches(split, size=batch):
+    counts = DiceCounts(mode, ignore_index=ignore_index, scored=scored)
+    for images, target in evaluation_batches(split, size=batch, divisor=divisor):
         with _autocast(device, precision):
             logits = model(images.to(device))
-        counts.add(logits, target.to(device))
+        inside: tuple[Any, ...] = (..., *(slice(size) for size in target.shape[target.ndim - logits.ndim + 2 :]))
+        counts.add(logits[inside], target.to(device))
+        if masks is not None:
+            masks.add(logits[inside])
     return counts.scores()
 
 

@@ -5,11 +5,12 @@ import pytest
 
 from search_spaces import make_sampler
 from tuning.record import Journal, append_line, cut_torn_tail, read_lines
+from tuning.record.journal import free_journal
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal.open_exclusively(tmp_path / "journal.log", "toy")[0]
+    return Journal(tmp_path / "journal.log", "toy")
 
 
 def ask(journal: Journal) -> int:
@@ -69,7 +70,7 @@ def test_a_failed_trial_has_no_value_but_keeps_its_epochs(journal: Journal) -> N
 
 def test_a_journal_torn_at_any_byte_opens_with_all_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
-    whole = Journal.open_exclusively(path, "toy")[0]
+    whole = Journal(path, "toy")
     first = ask(whole)
     whole.report(first, 1, 0.5)
     before = path.stat().st_size
@@ -77,7 +78,8 @@ def test_a_journal_torn_at_any_byte_opens_with_all_whole_lines(tmp_path: Path) -
     content = path.read_bytes()
     for length in range(before, len(content)):
         path.write_bytes(content[:length])
-        again, cut = Journal.open_exclusively(path, "toy")
+        cut = free_journal(path)
+        again = Journal(path, "toy")
         assert len(cut) == length - before
         assert again.entry(first).dice == {1: 0.5}
         again.report(first, 2, 0.7)
@@ -86,9 +88,10 @@ def test_a_journal_torn_at_any_byte_opens_with_all_whole_lines(tmp_path: Path) -
 
 def test_the_lock_of_a_killed_writer_is_cleared(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
-    Journal.open_exclusively(path, "toy")[0].new_baseline("ce", {})
+    Journal(path, "toy").new_baseline("ce", {})
     path.with_name("journal.log.lock").symlink_to(path)
-    journal, _ = Journal.open_exclusively(path, "toy")
+    free_journal(path)
+    journal = Journal(path, "toy")
     journal.new_baseline("dice", {})  # would wait 30 s
     assert journal.count_baselines() == 2
 

@@ -20,7 +20,7 @@ class Scene:
         self.directory = StudyDirectory(root)
         self.root = root
         root.mkdir()
-        self.journal, _ = Journal.open_exclusively(self.directory.journal, "toy")
+        self.journal = Journal(self.directory.journal, "toy")
         self.number = self.journal.new_baseline("dice", {"loss.weights": {"dice": 1.0}})
         self.trial = self.directory.trial(self.number)
         self.trial.path.mkdir(parents=True)

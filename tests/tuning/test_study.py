@@ -9,7 +9,6 @@ import optuna
 import pytest
 
 from components.checkpoints import verify_checkpoint
-from components.errors import InvalidInputError
 from reports import epochs_table, load_trials
 from tests.tunes_record import tunes_best
 from tuning import Study, StudyConfig
@@ -100,13 +99,13 @@ def by_number(trials: list[TrialEntry]) -> dict[int, TrialEntry]:
 
 
 def test_a_trial_that_raises_is_failed_with_reason_and_log(study_config: Make, folder: Path) -> None:
-    config = failing(study_config, model={"build": "tests.toys:broken_network"})
+    config = failing(study_config, model={"build": "tests.toys:untrainable_network"})
     trials = by_number(Study(config, folder).run().trials)
     assert [trial.state for trial in trials.values()] == ["failed", "failed"]
-    assert trials[0].cause == "ValueError: no network for 1 channels"
+    assert trials[0].cause == "ValueError: no step for 1 channels"
     log = StudyDirectory(folder).trial(0).log.read_text()
-    assert "about to build" in log
-    assert "in broken_network" in log
+    assert "about to step" in log
+    assert "in forward" in log
 
 
 def test_a_loss_that_becomes_nan_fails_its_trial_and_the_others_go_on(study_config: Make, folder: Path) -> None:
@@ -203,9 +202,9 @@ def test_a_second_driver_is_refused_by_name(study_config: Make, folder: Path) ->
 
 
 def test_a_wrong_name_is_refused_before_anything_starts(study_config: Make, folder: Path) -> None:
-    with pytest.raises(InvalidInputError, match="did you mean 'dice'"):
+    with pytest.raises(StudyConfigError, match="did you mean 'dice'"):
         Study(study_config(loss={"weights": {"dise": 1.0}}, search={"space": LR}), folder).run()
-    with pytest.raises(StudyConfigError, match=r"model\.build: 'tests\.toys' has no 'nothing'"):
+    with pytest.raises(StudyConfigError, match=r"model\.build: 'tests\.toys:nothing': the module 'tests\.toys' has no"):
         Study(study_config(model={"build": "tests.toys:nothing"}), folder).run()
     assert not (folder / "study.yaml").exists()
 

@@ -1,6 +1,6 @@
 """The format of a study directory: its files, its journal and what they say. Knows no Ray and no torch."""
 
-from tuning.record.journal import Journal, TrialEntry
+from tuning.record.journal import Journal, TrialEntry, open_journal
 from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
 
@@ -12,6 +12,7 @@ __all__ = [
     "TrialEntry",
     "append_line",
     "cut_torn_tail",
+    "open_journal",
     "read_lines",
     "rewrite_lines",
     "trial_label",

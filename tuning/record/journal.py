@@ -4,17 +4,22 @@ Two Optuna studies share the file: the search itself, and the baselines, which t
 keep Optuna's number; baselines count down from -1, so that trial 7 is trial 7 in every Optuna tool.
 """
 
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from tuning.errors import StudyMismatchError
 from tuning.record.jsonl import cut_torn_tail
+from tuning.record.layout import StudyDirectory
+
+_logger = logging.getLogger(__name__)
 
 _BASELINES_SUFFIX = "/baselines"
 _OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -33,6 +38,8 @@ class TrialEntry:
         dice: validation Dice by epoch.
         baseline: name of the baseline, or None.
         stop: state and cause noted at the stop, also when the trial was not yet told.
+        deaths: how often its worker died.
+        fold_epochs: epochs of each fold; 0 without folds.
     """
 
     number: int
@@ -43,41 +50,45 @@ class TrialEntry:
     baseline: str | None = None
     stop: dict[str, str] = field(default_factory=dict)
     deaths: int = 0
+    fold_epochs: int = 0
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Epoch and value of the best Dice; of equal ones the later epoch."""
-        return max(self.dice.items(), key=lambda item: (item[1], item[0]), default=None)
+        """Epoch and value of the best Dice; of equal ones the later epoch.
+
+        With folds the Dice is a mean over the folds so far, so that only the epochs of the last one are comparable.
+        """
+        last = max(self.dice, default=0)
+        start = (last - 1) // self.fold_epochs * self.fold_epochs if self.fold_epochs else 0
+        reached = {epoch: dice for epoch, dice in self.dice.items() if epoch > start}
+        return max(reached.items(), key=lambda item: (item[1], item[0]), default=None)
 
 
 class Journal:
     """The journal of a study.
 
     Args:
-        path: journal file; made when absent.
+        path: journal file, made when absent; or the URL of a database that Optuna knows.
         name: of the study.
+        fold_epochs: epochs of each fold; 0 without folds.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | str, name: str, fold_epochs: int = 0) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = JournalStorage(JournalFileBackend(str(path.absolute())))
-        self._name = name
+        file = None if isinstance(path, str) else JournalFileBackend(str(path.absolute()))
+        self._storage: BaseStorage = JournalStorage(file) if file else RDBStorage(str(path))
+        self._name, self._fold_epochs = name, fold_epochs
 
-    @classmethod
-    def open_exclusively(cls, path: Path, name: str) -> tuple["Journal", bytes]:
-        """Open for writing after a possible kill; the caller holds the study's lock.
-
-        Returns:
-            The journal, and the torn tail that was cut off.
-        """
-        cut = cut_torn_tail(path)
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)
-        return cls(path, name), cut
+    def claim(self, owner: str) -> bool:
+        """Note who owns the study, such as a directory's id; False when another one does."""
+        if "owner" not in self._search.user_attrs:
+            self._search.set_user_attr("owner", owner)
+        return bool(self._search.user_attrs["owner"] == owner)
 
     def trials(self) -> list[TrialEntry]:
         """Baselines first, then the search, each in the order of its start."""
-        baselines = [_entry(frozen, baseline=True) for frozen in self._frozen(self._name + _BASELINES_SUFFIX)]
-        return baselines + [_entry(frozen, baseline=False) for frozen in self._frozen(self._name)]
+        baselines = [self._entry(frozen, baseline=True) for frozen in self._frozen(self._name + _BASELINES_SUFFIX)]
+        return baselines + [self._entry(frozen, baseline=False) for frozen in self._frozen(self._name)]
 
     def new_baseline(self, name: str, overrides: dict[str, Any]) -> int:
         """Add a baseline and return its number."""
@@ -136,7 +147,7 @@ class Journal:
 
     def entry(self, number: int) -> TrialEntry:
         """One trial."""
-        return _entry(self._storage.get_trial(self._trial_id(number)), baseline=number < 0)
+        return self._entry(self._storage.get_trial(self._trial_id(number)), baseline=number < 0)
 
     @cached_property
     def _search(self) -> optuna.Study:
@@ -162,18 +173,52 @@ class Journal:
             self._storage.get_study_id_from_name(name), position
         )
 
+    def _entry(self, frozen: FrozenTrial, *, baseline: bool) -> TrialEntry:
+        attributes = frozen.user_attrs
+        stop = attributes.get("stop", {})
+        state = _STATES.get(frozen.state, "running")
+        return TrialEntry(
+            number=-1 - frozen.number if baseline else frozen.number,
+            state=state,
+            cause="" if state == "running" else stop.get("cause", ""),
+            overrides=attributes.get("overrides", {}),
+            dice=dict(sorted(frozen.intermediate_values.items())),
+            baseline=attributes.get("baseline"),
+            stop=stop,
+            deaths=int(attributes.get("deaths", 0)),
+            fold_epochs=self._fold_epochs,
+        )
 
-def _entry(frozen: FrozenTrial, *, baseline: bool) -> TrialEntry:
-    attributes = frozen.user_attrs
-    stop = attributes.get("stop", {})
-    state = _STATES.get(frozen.state, "running")
-    return TrialEntry(
-        number=-1 - frozen.number if baseline else frozen.number,
-        state=state,
-        cause="" if state == "running" else stop.get("cause", ""),
-        overrides=attributes.get("overrides", {}),
-        dice=dict(sorted(frozen.intermediate_values.items())),
-        baseline=attributes.get("baseline"),
-        stop=stop,
-        deaths=int(attributes.get("deaths", 0)),
-    )
+
+def open_journal(directory: StudyDirectory) -> Journal:
+    """The journal of a study, to read: the file in its directory, or the database that its settings name."""
+    settings = directory.read()["settings"]
+    url = settings.get("storage", {}).get("url")
+    fold_epochs = settings["training"]["epochs"] if settings["data"].get("folds") else 0
+    return Journal(url or directory.journal, settings["name"], fold_epochs)
+
+
+def open_journal_exclusively(directory: StudyDirectory) -> Journal:
+    """The journal of a study, for writing after a possible kill; the caller holds the study's lock.
+
+    Raises:
+        StudyMismatchError: the database holds another directory's study of the same name.
+    """
+    record = directory.read()
+    journal = open_journal(directory)
+    if not record["settings"].get("storage", {}).get("url"):
+        cut = free_journal(directory.journal)
+        if cut:
+            _logger.warning("cut a torn last line of %d bytes from %s", len(cut), directory.journal)
+    elif not journal.claim(record["id"]):
+        raise StudyMismatchError(
+            f"storage.url: the database holds a study {record['settings']['name']!r} of another directory already. "
+            "Hint: give this study another name."
+        )
+    return journal
+
+
+def free_journal(path: Path) -> bytes:
+    """Make a journal file writable again after a kill; returns the torn last line that was cut off."""
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    return cut_torn_tail(path)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 
@@ -108,7 +109,11 @@ class StudyDirectory:
     def create(self, record: dict[str, Any]) -> None:
         """Write `study.yaml`: format version, settings, data fingerprint, versions."""
         self.root.mkdir(parents=True, exist_ok=True)
-        record = {"format": FORMAT_VERSION, "created": datetime.now(UTC).isoformat(timespec="seconds"), **record}
+        record = {
+            "format": FORMAT_VERSION,
+            "id": uuid4().hex,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        } | record
         replace_text(self.study_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
     def read(self) -> dict[str, Any]:

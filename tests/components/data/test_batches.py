@@ -10,7 +10,7 @@ def split(cases: int = 5, name: str = "a", *, masks: np.ndarray | None = None) -
     images = np.arange(cases * 12, dtype=np.float32).reshape(cases, 1, 3, 4)
     masks = (images[:, 0] % 3).astype(np.uint8) if masks is None else masks
     names = tuple(f"{name}{index}" for index in range(cases))
-    return Split(images, masks, names, names)
+    return Split(list(images), list(masks), names, names)
 
 
 def batches(seed: int = 1, epoch: int = 1, augment: str = "flip") -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -39,8 +39,10 @@ def test_image_and_mask_are_flipped_together() -> None:
 
 def test_read_only_arrays_are_never_written_to() -> None:
     shared = split()
-    shared.images.flags.writeable = shared.masks.flags.writeable = False
-    before = shared.images.copy()
+    arrays: list[np.ndarray] = [*shared.images, *shared.masks]
+    for array in arrays:
+        array.flags.writeable = False
+    before = np.stack(shared.images)
     for images, _ in training_batches(shared, size=2, seed=0, epoch=1):
         images.add_(1)  # as a network in place might
     assert np.array_equal(shared.images, before)
@@ -61,12 +63,19 @@ def test_bad_arguments_are_refused() -> None:
 
 
 def data(**changes: Split) -> SegmentationData:
-    splits = {"train": split(name="a"), "val": split(name="b"), "test": split(name="c")} | changes
-    return SegmentationData(name="toy", mode="multiclass", classes=("background", "one", "two"), **splits)
+    parts = {"train": split(name="a"), "val": split(name="b"), "test": split(name="c")} | changes
+    return SegmentationData(
+        name="toy",
+        mode="multiclass",
+        classes=("background", "one", "two"),
+        train=parts["train"],
+        val=parts["val"],
+        test=parts["test"],
+    )
 
 
 def test_the_fingerprint_changes_with_any_pixel_and_any_name() -> None:
-    masks = (split().images[:, 0] % 3).astype(np.uint8)
+    masks = (np.stack(split().images)[:, 0] % 3).astype(np.uint8)
     masks[0, 0, 0] ^= 1
     fingerprints = {
         data().fingerprint,

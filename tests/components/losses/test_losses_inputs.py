@@ -22,12 +22,15 @@ def test_binary_target_may_lack_the_channel_axis(spatial: tuple[int, ...], dtype
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_prepare_widens_half_precision_and_matches_the_target(dtype: torch.dtype) -> None:
-    logits, target = prepare(torch.zeros(1, 1, 2, 2, dtype=dtype), torch.ones(1, 2, 2, dtype=torch.uint8), "binary")
+    logits, target, valid = prepare(
+        torch.zeros(1, 1, 2, 2, dtype=dtype), torch.ones(1, 2, 2, dtype=torch.uint8), "binary"
+    )
+    assert valid is None
     assert (logits.dtype, target.dtype, target.shape) == (torch.float32, torch.float32, logits.shape)
 
 
 def test_prepare_keeps_double_and_makes_class_indices_int64() -> None:
-    logits, target = prepare(
+    logits, target, _ = prepare(
         torch.zeros(1, 2, 2, 2, dtype=torch.float64), torch.ones(1, 2, 2, dtype=torch.uint8), "multiclass"
     )
     assert (logits.dtype, target.dtype) == (torch.float64, torch.int64)

@@ -26,7 +26,7 @@ def split(mode: str, spatial: tuple[int, ...]) -> Split:
     else:
         masks = np.stack([classes > index for index in range(CASES[mode])], axis=1).astype(np.uint8)
     names = tuple(f"case{index}" for index in range(4))
-    return Split(images, masks, names, names)
+    return Split(list(images), list(masks), names, names)
 
 
 def loss_for(mode: str) -> CombinedLoss:

@@ -1,0 +1,138 @@
+"""Image files as arrays: PNG, JPEG, TIFF and NPY, in the depth in which they are stored."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import InvalidInputError
+
+Array = npt.NDArray[Any]
+
+_DEEP_PNG_COLOURS = (2, 4, 6)  # RGB, grey and alpha, RGBA: Pillow cuts these to 8 bits a sample
+_PNG_ALPHA = (4, 6)
+_PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets in the file's header
+
+
+def read_image(path: Path) -> Array:
+    """Read an image without its alpha channel.
+
+    Args:
+        path: `.png`, `.jpg`, `.jpeg`, `.tif`, `.tiff` or `.npy`.
+
+    Returns:
+        As stored: `(H, W)`, `(H, W, samples)`, or with pages or further axes in front; bool, integers or floats.
+
+    Raises:
+        InvalidInputError: the file does not decode, or holds what is no image; names the file.
+
+    Example:
+        >>> read_image(Path("images/cell_01.png")).shape  # doctest: +SKIP
+        (256, 256, 3)
+    """
+    return _checked(path, _decoded(path, _IMAGE_READERS))
+
+
+def read_labels(path: Path) -> Array:
+    """Read a mask's values: a palette image gives its indices, not its colours.
+
+    Raises:
+        InvalidInputError: as `read_image`.
+    """
+    return _checked(path, _decoded(path, _LABEL_READERS))
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file has a suffix that can be read, and is not hidden."""
+    return path.suffix.lower() in _IMAGE_READERS and not path.name.startswith(".")
+
+
+def _decoded(path: Path, readers: dict[str, Callable[[Path], Array]]) -> Array:
+    try:
+        return readers[path.suffix.lower()](path)
+    except Exception as error:
+        # Decoders raise whatever they stumble upon; to the user all of it means the same.
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InvalidInputError(
+            f"{path}: does not decode ({reason}). Hint: is the file whole, and of its suffix?"
+        ) from error
+
+
+def _checked(path: Path, array: Array) -> Array:
+    if array.dtype.kind not in "buif":
+        raise InvalidInputError(f"{path}: found dtype {array.dtype}; expected bool, integers or floats.")
+    if array.ndim < 2 or 0 in array.shape:  # noqa: PLR2004 - rows and columns
+        raise InvalidInputError(
+            f"{path}: found shape {array.shape}; expected at least rows and columns, none of them 0."
+        )
+    return array
+
+
+def _read_picture(path: Path) -> Array:
+    from PIL import Image, ImageOps  # noqa: PLC0415 - read only where there are such files
+
+    deep = _read_deep_png(path)
+    if deep is not None:
+        return deep
+    with Image.open(path) as stored:
+        image: Image.Image = ImageOps.exif_transpose(stored)
+        if image.mode in ("LA", "La"):
+            image = image.convert("L")
+        elif image.mode not in ("1", "L", "I", "F", "RGB") and not image.mode.startswith("I;16"):
+            image = image.convert("RGB")
+        return np.asarray(image)
+
+
+def _read_picture_labels(path: Path) -> Array:
+    from PIL import Image  # noqa: PLC0415 - as above
+
+    with Image.open(path) as image:
+        if image.mode == "P":
+            return np.asarray(image)
+    return _read_picture(path)
+
+
+def _read_deep_png(path: Path) -> Array | None:
+    """A PNG with 16 bits a sample and several samples, or None for any other file."""
+    with path.open("rb") as stream:
+        header = stream.read(_PNG_COLOUR + 1)
+    if not header.startswith(b"\x89PNG") or len(header) <= _PNG_COLOUR:
+        return None
+    if header[_PNG_DEPTH] != 16 or header[_PNG_COLOUR] not in _DEEP_PNG_COLOURS:  # noqa: PLR2004 - bits
+        return None
+    from imagecodecs import png_decode  # noqa: PLC0415 - as above
+
+    array = np.asarray(png_decode(path.read_bytes()))
+    return array[..., :-1] if header[_PNG_COLOUR] in _PNG_ALPHA else array
+
+
+def _read_tiff(path: Path) -> Array:
+    import tifffile  # noqa: PLC0415 - as above
+
+    with tifffile.TiffFile(path) as tiff:
+        array, page = tiff.series[0].asarray(), tiff.pages.first
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            array = ~array if array.dtype.kind in "bu" else -array
+        alpha = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+        if page.photometric == tifffile.PHOTOMETRIC.RGB and any(sample in alpha for sample in page.extrasamples):
+            axis = tiff.series[0].axes.index("S")
+            array = np.delete(array, array.shape[axis] - 1, axis)
+        return np.asarray(array)
+
+
+def _read_npy(path: Path) -> Array:
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+_IMAGE_READERS: dict[str, Callable[[Path], Array]] = {
+    ".png": _read_picture,
+    ".jpg": _read_picture,
+    ".jpeg": _read_picture,
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+    ".npy": _read_npy,
+}
+_LABEL_READERS = {**_IMAGE_READERS, ".png": _read_picture_labels}
+SUFFIXES = tuple(_IMAGE_READERS)

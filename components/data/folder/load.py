@@ -1,0 +1,164 @@
+"""A folder of images and masks as a data set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from components.data.dataset import Mask, SegmentationData, Split
+from components.data.folder.decode import Case, read_cases
+from components.data.folder.labels import Classes, decide_classes, listed
+from components.data.folder.pairs import find_pairs
+from components.data.folder.problems import Problems
+from components.data.folder.splits import DEFAULT_RATIO, Stems, read_split, split_by_ratio, split_in_folds
+
+SPLIT_FILE = "split.json"
+Grouping = Callable[[Sequence[str]], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The decoded cases of a folder.
+
+    Attributes:
+        root: the folder.
+        classes: what the masks' values mean.
+        cases: by stem.
+        masks: encoded, by stem.
+    """
+
+    root: Path
+    classes: Classes
+    cases: dict[str, Case]
+    masks: dict[str, Mask]
+
+    def data(self, parts: Stems, groups: Mapping[str, str], name: str = "") -> SegmentationData:
+        """The data set with these stems in train, val and test."""
+        classes = self.classes
+        return SegmentationData(
+            name=name or self.root.name,
+            mode=classes.mode,
+            classes=classes.names,
+            train=self._split(parts["train"], groups),
+            val=self._split(parts["val"], groups),
+            test=self._split(parts["test"], groups),
+            ignore=classes.ignore is not None,
+            facts=self._facts(set(chain.from_iterable(parts.values()))),
+        )
+
+    def _split(self, stems: Sequence[str], groups: Mapping[str, str]) -> Split:
+        return Split(
+            images=[self.cases[stem].image for stem in stems],
+            masks=[self.masks[stem] for stem in stems],
+            cases=tuple(stems),
+            groups=tuple(groups[stem] for stem in stems),
+            stored_digests=tuple(self.cases[stem].digest for stem in stems),
+        )
+
+    def _facts(self, used: set[str]) -> dict[str, Any]:
+        types, smallest, largest = zip(*(case.stored for case in self.cases.values()), strict=True)
+        return {
+            "mask_values": list(self.classes.values),
+            "stored_types": sorted(set(types)),
+            "stored_range": [min(smallest), max(largest)],
+            "unused_cases": len(self.cases.keys() - used),
+        }
+
+
+def open_folder(
+    root: Path,
+    *,
+    images: str = "images",
+    masks: str = "masks",
+    classes: Sequence[str] | Mapping[str, int] | None = None,
+    ignore: int | None = None,
+    normalize: str = "zscore",
+) -> Folder:
+    """Read and check every image and mask of a folder.
+
+    Args:
+        root: folder that holds `images` and `masks`, files of the same stem.
+        images: folder of the images, relative to root: PNG, JPEG, TIFF or NPY; 8 bit, 16 bit or float; channels as
+            colour samples or as pages.
+        masks: folder of the masks.
+        classes: names in the order of the values, or the value of each name; None reads them from the masks.
+        ignore: mask value of pixels without a label.
+        normalize: as of `normalize_image`.
+
+    Raises:
+        InvalidInputError: lists every problem, each with its file.
+
+    Example:
+        >>> open_folder(Path("nuclei")).classes.names  # doctest: +SKIP
+        ('foreground',)
+    """
+    cases = {case.pair.stem: case for case in read_cases(find_pairs(root, images, masks), normalize)}
+    meaning = decide_classes({value for case in cases.values() for value in case.values}, classes, ignore)
+    problems = Problems()
+    for case in cases.values():
+        for value, count in meaning.strangers(case.values).items():
+            problems.add(_stranger(case, value, count, meaning))
+    problems.raise_if_any()
+    return Folder(root, meaning, cases, {stem: meaning.encode(case.labels) for stem, case in cases.items()})
+
+
+def split_folder(
+    folder: Folder,
+    *,
+    split: str | None = None,
+    ratio: Sequence[float] | None = None,
+    seed: int = 0,
+    grouping: Grouping | None = None,
+    folds: int | None = None,
+) -> list[SegmentationData]:
+    """Deal a folder's cases to splits or folds.
+
+    Args:
+        folder: as `open_folder` gives it.
+        split: JSON file with the stems of each split, relative to the folder; by default `split.json` if there is one.
+        ratio: shares of train, val and test where there is no such file.
+        seed: of the split by ratio, and of the folds.
+        grouping: from stems to the group of each; by default each case is its own group.
+        folds: number of folds that train and val together are dealt to; test stays apart.
+
+    Returns:
+        One data set; or one a fold, which validates on it and trains on the others. All share their arrays.
+
+    Raises:
+        InvalidInputError: the split does not fit the folder.
+    """
+    stems = list(folder.cases)
+    groups = grouping(stems) if grouping else {stem: stem for stem in stems}
+    file = folder.root / (split or SPLIT_FILE)
+    if split or (ratio is None and file.exists()):
+        parts = read_split(file, stems)
+    else:
+        parts = split_by_ratio(groups, ratio or DEFAULT_RATIO, seed)
+    if folds is None:
+        return [folder.data(parts, groups)]
+    dealt = split_in_folds({stem: groups[stem] for stem in (*parts["train"], *parts["val"])}, folds, seed)
+    return [
+        folder.data(
+            {
+                "train": sorted(chain.from_iterable(other for other in dealt if other is not fold)),
+                "val": fold,
+                "test": parts["test"],
+            },
+            groups,
+            f"{folder.root.name}, fold {number} of {folds}",
+        )
+        for number, fold in enumerate(dealt, start=1)
+    ]
+
+
+def _stranger(case: Case, value: int, count: int, classes: Classes) -> str:
+    hint = (
+        "JPEG changes values; save masks as PNG"
+        if case.pair.mask.suffix.lower() in (".jpg", ".jpeg")
+        else "add it to data.classes, or name it in data.ignore if it marks pixels without a label"
+    )
+    return (
+        f"{case.pair.mask}: the value {value} ({count} pixels) is none of the classes' values "
+        f"{listed(set(classes.values))}. Hint: {hint}."
+    )

@@ -1,0 +1,110 @@
+"""Looks at a folder that nobody has described yet, and proposes how to read it."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.data.folder.decode import Case, read_cases
+from components.data.folder.files import is_image_file
+from components.data.folder.labels import Classes, decide_classes
+from components.data.folder.load import SPLIT_FILE
+from components.data.folder.pairs import find_pairs
+from components.errors import InvalidInputError
+
+_IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x")
+_MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y")
+_GROUP_COLUMNS = ("group", "patient", "patient_id", "subject", "subject_id", "specimen", "case_id")
+_USUAL_IGNORED = 255
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen in a folder.
+
+    Attributes:
+        root: the folder.
+        images: name of the folder of images in it.
+        masks: name of the folder of masks.
+        cases: decoded, in the order of their stems.
+        classes: what the masks' values seem to mean.
+        has_split: whether there is a split.json.
+        group: a table in the folder, and the column in it that seems to name groups.
+    """
+
+    root: Path
+    images: str
+    masks: str
+    cases: list[Case]
+    classes: Classes
+    has_split: bool
+    group: tuple[str, str] | None
+
+    @property
+    def sizes(self) -> list[tuple[int, ...]]:
+        """Spatial sizes that occur, smallest first."""
+        return sorted({case.labels.shape for case in self.cases})
+
+    def shares(self) -> dict[int, float]:
+        """Share of the pixels that each mask value has."""
+        pixels: Counter[int] = Counter()
+        for case in self.cases:
+            pixels.update(case.values)
+        return {value: count / pixels.total() for value, count in sorted(pixels.items())}
+
+
+def survey_folder(root: Path) -> Survey:
+    """Look at a folder of images and masks.
+
+    Args:
+        root: holds a folder of images and one of masks, by one of the usual names.
+
+    Raises:
+        InvalidInputError: the folders are not found, or their files have problems; lists them.
+    """
+    images, masks = _find_folders(root)
+    cases = read_cases(find_pairs(root, images, masks), "none")
+    found = {value for case in cases for value in case.values}
+    return Survey(
+        root, images, masks, cases, _propose_classes(found), (root / SPLIT_FILE).exists(), _find_group(cases, root)
+    )
+
+
+def _find_folders(root: Path) -> tuple[str, str]:
+    inside = {} if not root.is_dir() else {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    images = next((inside[name] for name in _IMAGE_NAMES if name in inside), None)
+    masks = next((inside[name] for name in _MASK_NAMES if name in inside), None)
+    if images and masks:
+        return images, masks
+    if not root.is_dir():
+        raise InvalidInputError(f"{root}: no such folder.")
+    loose = sum(is_image_file(path) for path in root.iterdir())
+    seen = ", ".join(sorted(inside.values())) or "no folder"
+    raise InvalidInputError(
+        f"{root}: found {seen}" + (f" and {loose} image files" if loose else "") + ", expected images/ and masks/ with "
+        "files of the same stem. Hint: name the folders so, or write data.images and data.masks into a study file."
+    )
+
+
+def _propose_classes(found: set[int]) -> Classes:
+    """As by default; but 255 beside other classes marks, by custom, pixels without a label."""
+    if _USUAL_IGNORED in found and len(found - {0, _USUAL_IGNORED}) >= 1:
+        return decide_classes(found, None, _USUAL_IGNORED)
+    return decide_classes(found, None, None)
+
+
+def _find_group(cases: Sequence[Case], root: Path) -> tuple[str, str] | None:
+    stems = {case.pair.stem for case in cases}
+    for path in sorted(root.glob("*.csv")):
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            continue
+        if not rows or not stems <= {row.get("stem") for row in rows}:
+            continue
+        column = next((name for name in _GROUP_COLUMNS if name in rows[0]), None)
+        if column:
+            return path.name, column
+    return None

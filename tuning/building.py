@@ -1,0 +1,53 @@
+"""From a trial's settings to its network and its loss."""
+
+from pathlib import Path
+
+from torch import nn
+
+from components.data import SegmentationData
+from components.dotted import import_object
+from components.losses import CombinedLoss, LossManager
+from components.training.pretrained import load_weights
+from tuning.config import StudyConfig
+from tuning.errors import StudyConfigError
+
+
+def build_model(settings: StudyConfig, data: SegmentationData) -> nn.Module:
+    """The network on the CPU, with its pretrained weights if there are any.
+
+    Raises:
+        StudyConfigError: the path does not import, or it gives no network.
+        InvalidInputError: the weights do not fit.
+    """
+    build = import_object(settings.model.build, "model.build")
+    model = build(
+        in_channels=data.in_channels,
+        out_channels=len(data.classes),
+        spatial_dims=data.spatial_dims,
+        **settings.model.arguments,
+    )
+    if not isinstance(model, nn.Module):
+        raise StudyConfigError(
+            f"model.build: {settings.model.build} returned {type(model).__name__}, expected a torch.nn.Module."
+        )
+    if settings.model.weights is not None:
+        load_weights(model, Path(settings.model.weights))
+    return model
+
+
+def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> CombinedLoss:
+    """The combined loss, on the CPU.
+
+    Raises:
+        InvalidInputError: a term, an option or a weight does not fit.
+    """
+    weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
+    terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
+    return LossManager.create_loss_function(
+        {"type": "combined", "mode": mode, "terms": terms, "weights": weights, "ignore_index": ignore_index}
+    )
+
+
+def device_of(settings: StudyConfig) -> str:
+    """Where a trial computes."""
+    return "cuda" if settings.resources.gpus_per_trial else "cpu"

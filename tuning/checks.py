@@ -1,0 +1,124 @@
+"""What can be found wrong with a study before its first trial starts: all of it at once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import optuna
+import torch
+
+from components.data import SegmentationData, evaluation_batches, training_batches
+from components.data.batches import check_crop
+from components.errors import ComponentError
+from components.losses import LossManager
+from search_spaces import Space, SpaceError, make_sampler
+from tuning.building import build_loss, build_model
+from tuning.config import StudyConfig
+from tuning.errors import StudyConfigError, StudyError
+from tuning.plan import check_space
+
+
+def check_study(config: StudyConfig, data: SegmentationData) -> Space:
+    """Read the search space, draw one setting of it, and build everything that a trial builds.
+
+    Args:
+        config: the study.
+        data: its data, or its first fold.
+
+    Returns:
+        The search space.
+
+    Raises:
+        StudyConfigError: lists every problem, one a line, each beginning with the setting's dotted path.
+    """
+    problems: list[str] = []
+    space = drawn = None
+    with _gathered(problems, "search.space"):
+        space = Space.from_config(config.search.space, mode=data.mode)
+        check_space(space, config)
+        drawn = draw_settings(config, space)
+    tried = drawn or config
+    with _gathered(problems, "loss"):
+        check_loss(tried, data.mode, data.ignore_index)
+    with _gathered(problems, "training.crop"):
+        check_crop(data.train, tried.training.crop, tried.training.batch)
+    with _gathered(problems, "model"):
+        _check_network(tried, data)
+    if problems or space is None:
+        raise StudyConfigError("\n".join(dict.fromkeys(problems)))
+    return space
+
+
+def draw_settings(config: StudyConfig, space: Space) -> StudyConfig:
+    """The settings of a trial as the space may draw them."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=make_sampler("random", config.search.seed, 0))
+    return config.with_overrides(space.suggest(study.ask()))
+
+
+def check_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> None:
+    """Build the loss and its schedule.
+
+    Raises:
+        InvalidInputError: they cannot be built.
+    """
+    loss = build_loss(settings, mode, ignore_index)
+    LossManager.create_loss_scheduler(loss, settings.loss.schedule, epochs=settings.training.epochs)
+
+
+@contextmanager
+def _gathered(problems: list[str], where: str) -> Iterator[None]:
+    """Note an error's lines and go on; a line that names no setting gets the one that was looked at."""
+    try:
+        yield
+    except (StudyError, SpaceError, ComponentError) as error:
+        section = where.partition(".")[0]
+        own = (f"{section}.", f"{section}:")
+        problems += [line if line.startswith(own) else f"{where}: {line}" for line in str(error).splitlines()]
+
+
+def _check_network(settings: StudyConfig, data: SegmentationData) -> None:
+    """Build the network and send a case through it."""
+    path = settings.model.build
+    with torch.random.fork_rng():
+        model = _attempt(partial(build_model, settings, data), f"model.build: {path}", "model.arguments")
+        model.eval()
+        training, divisor = settings.training, settings.model.divisor
+        shown = [next(evaluation_batches(data.val, size=1, divisor=divisor))[0]]
+        if training.crop is not None:
+            batches = training_batches(data.train, size=1, seed=0, epoch=1, crop=training.crop, divisor=divisor)
+            shown.append(next(batches)[0])
+        for images in shown:
+            where, hint = f"model.build: {path} on {_text(images)}", "model.divisor, in_channels and out_channels"
+            with torch.inference_mode():
+                logits = _attempt(partial(model, images), where, hint)
+            _check_logits(logits, images, data, path)
+
+
+def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
+    try:
+        return function()
+    except (StudyError, ComponentError):
+        raise
+    except Exception as error:
+        # A user's own code may raise anything; it is the same news: this network cannot be used.
+        raise StudyConfigError(f"{where} raised {type(error).__name__}: {error}. Hint: look at {hint}.") from error
+
+
+def _check_logits(logits: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:
+    expected = (len(images), len(data.classes), *images.shape[2:])
+    if not isinstance(logits, torch.Tensor):
+        raise StudyConfigError(
+            f"model.build: {path} returned {type(logits).__name__}, expected a tensor of logits {expected}."
+        )
+    if tuple(logits.shape) != expected:
+        raise StudyConfigError(
+            f"model.build: {path} gives {_text(logits)} for an image of {_text(images)}; expected "
+            f"{'×'.join(map(str, expected))}, as there are {len(data.classes)} output channels "
+            f"({', '.join(data.classes)}). Hint: build it from out_channels; padded convolutions keep the size."
+        )
+
+
+def _text(tensor: torch.Tensor) -> str:
+    return "×".join(map(str, tensor.shape))

@@ -1,0 +1,276 @@
+"""What a study file may say: one pydantic model a section."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+
+from tuning.config.paths import set_by_path
+from tuning.config.problems import describe_problems
+from tuning.errors import StudyConfigError
+
+_Positive = Annotated[int, Field(ge=1)]
+_PathText = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class GroupConfig(_Section):
+    """Which cases belong together (a patient, a specimen, a field); a group stays in one split."""
+
+    pattern: str | None = Field(None, description="regular expression on the stem; its first group names the group")
+    csv: _PathText | None = Field(None, description="table with a row a case, relative to `data.root`")
+    column: str | None = Field(None, description="column of that table that holds the group")
+    stem: str = Field("stem", description="column of that table that holds the stem")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.pattern is None) == (self.csv is None):
+            raise ValueError(
+                "needs either pattern or csv. Hint: {pattern: '(.+)_\\d+'} or {csv: t.csv, column: patient}"
+            )
+        if (self.csv is None) != (self.column is None):
+            raise ValueError("csv and column go together. Hint: {csv: table.csv, column: patient}")
+        return self
+
+
+class DataConfig(_Section):
+    """Where images and masks come from: a folder (`root`), or a function of your own (`build`)."""
+
+    root: _PathText | None = Field(
+        None, description="folder that holds images and masks of the same stem; relative to the study file"
+    )
+    images: _PathText = Field("images", description="folder of the images, relative to `root`")
+    masks: _PathText = Field("masks", description="folder of the masks, relative to `root`")
+    classes: list[str] | dict[str, int] | None = Field(
+        None,
+        description="names in the order of the mask's values (`[background, vein, artery]`, or `[nucleus]` for a "
+        "binary one), or each name's value (`{background: 0, vein: 128, artery: 255}`); by default read from the masks",
+    )
+    ignore: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="mask value of pixels without a label: no gradient, not counted, such as 255"
+    )
+    normalize: Literal["zscore", "minmax", "percentile", "none"] = Field(
+        "zscore",
+        description="of each image and channel: mean 0 and deviation 1; range to 0-1; the 1st to 99th percentile to "
+        "0-1, clipped; or `none`, where integers are divided by their type's largest value",
+    )
+    split: _PathText | None = Field(
+        None, description="JSON file with the stems of train, val and test, relative to `root`; default split.json"
+    )
+    ratio: Annotated[tuple[float, float, float], Strict(strict=False)] | None = Field(
+        None, description="shares of train, val and test where there is no split file; default [0.7, 0.15, 0.15]"
+    )
+    split_seed: Annotated[int, Field(ge=0)] = Field(0, description="of the split by ratio, and of the folds")
+    group: GroupConfig | None = Field(None, description="cases that belong together; by default each stands alone")
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="cross-validation: train and val are pooled and dealt to so many folds"
+    )
+    build: str | None = Field(
+        None, description="in place of a folder: dotted path `package.module:function` that returns SegmentationData"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.root is None and self.build is None:
+            raise ValueError("names no data. Hint: set root (a folder with images/ and masks/), or build (a function)")
+        if self.build is not None:
+            given = [
+                name
+                for name, field in type(self).model_fields.items()
+                if name not in ("build", "arguments") and getattr(self, name) != field.default
+            ]
+            if given:
+                raise ValueError(f"{', '.join(given)} belong to a folder, but build is set too. Hint: keep one")
+        elif self.arguments:
+            raise ValueError("arguments are those of build, which is not set. Hint: remove them, or set build")
+        if self.split is not None and self.ratio is not None:
+            raise ValueError("split and ratio contradict each other. Hint: keep one")
+        if self.ratio is not None and (min(self.ratio) < 0 or min(self.ratio[:2]) == 0):
+            raise ValueError(f"ratio: found {list(self.ratio)}; train and val must be above 0, test at least 0")
+        return self
+
+
+class ModelConfig(_Section):
+    """The network: a function or class by dotted path, called with channels, classes and spatial dimensions."""
+
+    build: str = Field(
+        "components.training.network:small_unet",
+        description="called with `in_channels`, `out_channels`, `spatial_dims` and the arguments",
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments")
+    weights: _PathText | None = Field(
+        None, description="pretrained weights: safetensors, or a state dict of torch.save; relative to the study file"
+    )
+    divisor: _Positive = Field(
+        16, description="images are padded by mirroring to a multiple of it; what the network predicts there is cut off"
+    )
+
+
+class TrainingConfig(_Section):
+    """How one trial trains."""
+
+    epochs: _Positive = Field(20, description="full budget of a trial, in epochs")
+    batch: _Positive = Field(8, description="cases a training step")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd with Nesterov momentum")
+    lr: float = Field(1e-3, gt=0, description="learning rate at the start")
+    weight_decay: float = Field(1e-5, ge=0, description="of the optimiser")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    lr_schedule: Literal["constant", "cosine", "poly"] = Field("poly", description="over the full budget")
+    crop: _Positive | list[_Positive] | None = Field(
+        None,
+        description="size of the random crop that each case gives an epoch, one number or one an axis; none: whole",
+    )
+    augment: Literal["none", "flip"] = Field("flip", description="mirror along each axis with probability ½")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of the forward pass, in validation too")
+    seed: Annotated[int, Field(ge=0)] | Literal["per_trial"] = Field(
+        0, description="shared by all trials, so that settings are compared and not luck; or `per_trial`"
+    )
+
+
+class LossConfig(_Section):
+    """The combined loss of a trial and how its weights move."""
+
+    terms: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="options of each term; a term that has a weight needs no entry"
+    )
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="weight of each term; by default dice and bce (ce for classes), half and half"
+    )
+    schedule: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
+    )
+
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights and not any(self.weights.values()):
+            raise ValueError(f"weights: found {self.weights}; at least one must be above 0")
+        return self
+
+
+class CheckpointConfig(_Section):
+    """When a trial saves and how much of it is kept."""
+
+    strategy: Literal["best", "epoch", "interval", "all", "adaptive"] = Field(
+        "best", description="on a gain, each epoch, each `interval` epochs, everything, or by cost and gain"
+    )
+    interval: _Positive = Field(5, description="epochs between checkpoints of the strategy `interval`")
+    max_checkpoints: _Positive | None = Field(
+        None, description="best checkpoints kept a trial, beside the latest; default 1, and no limit for `all`"
+    )
+
+    @property
+    def keep(self) -> int | None:
+        """How many best checkpoints are kept; None keeps all."""
+        return None if self.strategy == "all" and self.max_checkpoints is None else self.max_checkpoints or 1
+
+
+class SearchConfig(_Section):
+    """How many settings are tried, where they are drawn from and by whom."""
+
+    trials: _Positive = Field(20, description="settings tried, baselines not counted")
+    sampler: Literal["tpe", "random"] = Field("tpe", description="who draws the settings")
+    startup_trials: _Positive = Field(8, description="settings drawn at random before tpe takes over")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the sampler")
+    baselines: bool = Field(True, description="run the field's usual losses first, at full budget, never pruned")  # noqa: FBT003
+    space: dict[str, Any] = Field(
+        default_factory=lambda: {"presets": ["loss_weights"]}, description="`presets` and `parameters`"
+    )
+
+
+class SchedulerConfig(_Section):
+    """Early stopping of weak trials."""
+
+    type: Literal["asha", "none"] = Field("asha", description="`none` trains every trial to the end")
+    grace: _Positive = Field(3, description="epochs that every trial gets")
+    reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on")
+
+
+class ResourcesConfig(_Section):
+    """What a trial may use, and how many run at a time."""
+
+    cpus_per_trial: _Positive = Field(1, description="its threads are set to them")
+    gpus_per_trial: float = Field(0, ge=0, description="a share below 1 lets trials share a GPU")
+    concurrent: _Positive | None = Field(None, description="trials at a time; default as many as the machine holds")
+    retries: Annotated[int, Field(ge=0)] = Field(2, description="new starts of a trial whose worker died")
+
+
+class StorageConfig(_Section):
+    """Where the journal of the study lives."""
+
+    url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")] | None = Field(
+        None,
+        description="database of Optuna, such as `sqlite:////shared/studies.db` or `postgresql://…`, in place of the "
+        "file journal.log in the study directory",
+    )
+
+
+class StudyConfig(_Section):
+    """A whole study file.
+
+    Example:
+        >>> settings = {"name": "brain", "data": {"build": "components.data.mni152:mni152_slices"}}
+        >>> StudyConfig.load(settings).training.epochs
+        20
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the study and its folder")
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    loss: LossConfig = LossConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    search: SearchConfig = SearchConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    storage: StorageConfig = StorageConfig()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problems, crop, divisor = [], self.training.crop, self.model.divisor
+        if any(size % divisor for size in (crop if isinstance(crop, list) else [crop or 0])):
+            problems.append(
+                f"training.crop: {crop} is no multiple of model.divisor, which is {divisor}. Hint: change one of them."
+            )
+        if self.scheduler.type == "asha" and self.scheduler.grace > self.training.epochs:
+            problems.append(
+                f"scheduler.grace: {self.scheduler.grace} is beyond training.epochs, which is {self.training.epochs}. "
+                "Hint: lower grace, or set scheduler.type: none."
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def budget(self) -> int:
+        """Epochs of a whole trial, over all its folds."""
+        return self.training.epochs * (self.data.folds or 1)
+
+    @classmethod
+    def load(cls, settings: dict[str, Any]) -> "StudyConfig":
+        """Validate a mapping as read from a file.
+
+        Args:
+            settings: nested mapping.
+
+        Raises:
+            StudyConfigError: lists every problem, one a line, each beginning with the setting's dotted path.
+        """
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            raise StudyConfigError(describe_problems(error, settings, cls)) from None
+
+    def with_overrides(self, overrides: dict[str, Any]) -> "StudyConfig":
+        """The study as one trial sees it: sampled values laid over the settings by dotted path.
+
+        Raises:
+            StudyConfigError: a path is not a setting of a trial, or a value does not fit it.
+        """
+        settings = self.model_dump()
+        for path, value in overrides.items():
+            set_by_path(settings, path, value)
+        return type(self).load(settings)

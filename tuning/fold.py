@@ -1,0 +1,154 @@
+"""The training of one fold of a trial; without folds there is one, and it is the whole trial."""
+
+import time
+from collections.abc import Iterator
+from statistics import fmean
+from typing import Any
+
+from components.checkpoints import CheckpointManager
+from components.data import SegmentationData, training_batches
+from components.losses import LossManager
+from components.metrics.masks import PackedMasks
+from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, train_epoch
+from tuning.building import build_loss, build_model, device_of
+from tuning.config import StudyConfig
+from tuning.objective import FOLD_DICE, OBJECTIVE
+from tuning.store import TuneStore
+
+_SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
+PREDICTED, BESTS = "predicted", "bests"  # what a checkpoint holds besides the state: masks, best Dice of each fold
+
+
+class FoldTraining:
+    """The parts of one training run, built from a trial's settings, and its loop over epochs.
+
+    Args:
+        settings: of the trial.
+        data: of the fold.
+        store: stages checkpoints, and knows those of earlier attempts.
+        number: of the fold, from 0.
+        trial: number of the trial, for `training.seed: per_trial`.
+    """
+
+    def __init__(
+        self, settings: StudyConfig, data: SegmentationData, store: TuneStore, *, number: int, trial: int
+    ) -> None:
+        training, device = settings.training, device_of(settings)
+        self._settings, self._training, self._data = settings, training, data
+        self._number, self._before = number, number * training.epochs
+        self._store = store.between(self._before + 1, self._before + training.epochs)
+        self._seed = trial + _SEED_OFFSET if training.seed == "per_trial" else training.seed
+        seed_everything(self._seed)
+        self._model = build_model(settings, data).to(device)
+        self._optimizer = build_optimizer(
+            training.optimizer,
+            self._model.parameters(),
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+            momentum=training.momentum,
+        )
+        self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
+        self._loss = build_loss(settings, data.mode, data.ignore_index).to(device)
+        self._loss_schedule = LossManager.create_loss_scheduler(
+            self._loss, settings.loss.schedule, epochs=training.epochs
+        )
+        self._checkpoints = CheckpointManager(
+            model_name=settings.name,
+            save_strategy=settings.checkpoint.strategy,
+            monitor_metric=FOLD_DICE if settings.data.folds else OBJECTIVE,
+            max_checkpoints=settings.checkpoint.keep,
+            interval_epochs=settings.checkpoint.interval,
+            store=self._store,
+            durable=False,  # Ray Tune copies what is staged, and its copy is what counts
+        )
+
+    def epochs(self, bests: list[float]) -> Iterator[dict[str, Any]]:
+        """Train from the last checkpoint on; after each epoch its row, with the checkpoint staged if one was saved.
+
+        Args:
+            bests: best Dice of each fold before; this fold's is added, and all come back from a checkpoint.
+        """
+        for epoch in range(self._resume(bests) + 1, self._training.epochs + 1):
+            started = time.perf_counter()
+            row, predicted = self._train(epoch)
+            self._score(row, epoch, bests)
+            self._loss_schedule.step(epoch, row)
+            row["seconds"] = time.perf_counter() - started
+            self._checkpoints.save_checkpoint(
+                self._model,
+                self._optimizer,
+                self._lr_schedule,
+                row["epoch"],
+                row,
+                loss_schedule=self._loss_schedule,
+                extra={BESTS: list(bests), PREDICTED: predicted.to_tensors()},
+            )
+            yield row
+
+    def _resume(self, bests: list[float]) -> int:
+        """Go back to the fold's last checkpoint; returns its epoch within the fold, 0 when there is none."""
+        if not self._store.records():
+            return 0
+        extra: dict[str, Any] = {}
+        record = self._checkpoints.load_checkpoint(
+            "latest",
+            self._model,
+            self._optimizer,
+            self._lr_schedule,
+            loss_schedule=self._loss_schedule,
+            rng=True,
+            extra=extra,
+        )
+        bests[:] = extra[BESTS]
+        print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
+        return record.epoch - self._before
+
+    def _train(self, epoch: int) -> tuple[dict[str, Any], PackedMasks]:
+        training, data = self._training, self._data
+        weights, lr = self._loss.weights, self._optimizer.param_groups[0]["lr"]
+        batches = training_batches(
+            data.train,
+            size=training.batch,
+            seed=self._seed,
+            epoch=epoch,
+            augment=training.augment,
+            crop=training.crop,
+            divisor=self._settings.model.divisor,
+        )
+        trained = train_epoch(
+            self._model, self._loss, self._optimizer, batches, epoch=epoch, precision=training.precision
+        )
+        self._lr_schedule.step()
+        predicted = PackedMasks(data.mode)
+        scores = evaluate(
+            self._model,
+            data.val,
+            mode=data.mode,
+            batch=training.batch,
+            precision=training.precision,
+            divisor=self._settings.model.divisor,
+            ignore_index=data.ignore_index,
+            scored=data.scored,
+            masks=predicted,
+        )
+        row = {
+            "epoch": self._before + epoch,
+            OBJECTIVE: scores.mean,
+            **{
+                f"{OBJECTIVE}_{name}": value
+                for name, value, scored in zip(data.foreground, scores.per_class, data.scored, strict=True)
+                if scored
+            },
+            "val_undefined": scores.undefined,
+            **trained,
+            **{f"weight_{name}": value for name, value in weights.items()},
+            "lr": lr,
+        }
+        return row, predicted
+
+    def _score(self, row: dict[str, Any], epoch: int, bests: list[float]) -> None:
+        """Keep the fold's best Dice; with folds, the objective is the mean over the folds so far."""
+        dice = row[OBJECTIVE]
+        bests[self._number :] = [max([dice, *bests[self._number :]])]
+        if self._settings.data.folds:
+            row |= {FOLD_DICE: dice, "fold": self._number + 1, "fold_epoch": epoch, OBJECTIVE: fmean(bests)}

@@ -1,0 +1,144 @@
+"""Writes a study file for a folder, with what was seen there as comments."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from components.data.folder.survey import Survey, survey_folder
+from tuning.errors import StudyConfigError
+from tuning.study_file import read_study_file
+
+_FEW_STEPS = 600  # below, three times the epochs
+_BATCH = {2: 4, 3: 2}
+_DIVISOR = 16
+_CROP = {2: 128, 3: 32}  # what two CPU cores train at a bearable pace
+
+
+def init_study(folder: Path, file: Path | None = None) -> Path:
+    """Look at a folder and write a commented study file that runs as it is.
+
+    Args:
+        folder: holds images and masks.
+        file: to write; by default `<folder's name>.yaml` in the working directory; must not exist.
+
+    Returns:
+        The file.
+
+    Raises:
+        InvalidInputError: the folder has problems.
+        StudyConfigError: the file exists.
+    """
+    file = file or Path(f"{study_name(folder)}.yaml")
+    if file.exists():
+        raise StudyConfigError(f"{file}: exists already. Hint: name another with --to, or remove it.")
+    text = describe_study(survey_folder(folder), Path(os.path.relpath(folder.resolve(), file.resolve().parent)))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    read_study_file(file).load()
+    return file
+
+
+def study_name(folder: Path) -> str:
+    """A study's name from a folder's."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).lstrip("_.-") or "study"
+
+
+def describe_study(survey: Survey, root: Path) -> str:
+    """The text of a study file for what was seen.
+
+    Args:
+        survey: what was seen.
+        root: of the data, as the file is to name it.
+    """
+    axes = len(survey.sizes[0])
+    train = len(survey.cases) * 7 // 10
+    epochs = 27 if train // _BATCH[axes] * 27 >= _FEW_STEPS else 81
+    return "\n".join(
+        [
+            f"# {_seen(survey)}",
+            f"# Mask values: {_values(survey)}.",
+            f"name: {study_name(survey.root)}",
+            "",
+            "data:",
+            f"  root: {json.dumps(str(root), ensure_ascii=False)}   # relative to this file",
+            *_data_lines(survey),
+            "",
+            "training:",
+            f"  epochs: {epochs}            # full budget of a trial",
+            f"  batch: {_BATCH[axes]}",
+            "  lr: 1e-2              # AdamW",
+            _crop_line(survey),
+            "  precision: fp32       # bf16 is faster on CPUs and GPUs that have it",
+            "",
+            "checkpoint:",
+            "  strategy: best        # saved whenever validation Dice rises",
+            "",
+            "search:",
+            "  trials: 12            # and four baselines with the usual losses",
+            "  startup_trials: 6     # drawn at random before TPE takes over",
+            "  space:",
+            "    presets: [loss_weights]   # also optimizer, checkpoint_strategies",
+            "",
+            "scheduler:",
+            "  type: asha",
+            "  grace: 3              # every trial gets three epochs, then the best third goes on",
+            "  reduction: 3",
+            "",
+        ]
+    )
+
+
+def _seen(survey: Survey) -> str:
+    types = " and ".join(sorted({case.stored[0] for case in survey.cases}))
+    suffixes = " and ".join(sorted({case.pair.image.suffix.lower().lstrip(".").upper() for case in survey.cases}))
+    channels = len(survey.cases[0].image)
+    sizes = " to ".join(dict.fromkeys("×".join(map(str, size)) for size in (survey.sizes[0], survey.sizes[-1])))
+    return (
+        f"{len(survey.cases)} pairs of image and mask: {suffixes} {types}, "
+        f"{channels} channel{'' if channels == 1 else 's'}, {sizes}."
+    )
+
+
+def _values(survey: Survey) -> str:
+    classes = survey.classes
+    names = ("background", *classes.names) if classes.mode == "binary" else classes.names
+    meaning = dict(zip(classes.values, names, strict=True))
+    return ", ".join(
+        f"{value} {meaning.get(value, 'ignored')} ({share:.1%})" for value, share in survey.shares().items()
+    )
+
+
+def _data_lines(survey: Survey) -> list[str]:
+    classes = survey.classes
+    lines = []
+    if (survey.images, survey.masks) != ("images", "masks"):
+        lines += [f"  images: {json.dumps(survey.images)}", f"  masks: {json.dumps(survey.masks)}"]
+    lines.append(f"  classes: [{', '.join(classes.names)}]   # in the order of the values; rename them as you like")
+    if classes.mode == "binary" and classes.values[1] not in (1, 255):
+        lines[-1] = f"  classes: {{{classes.names[0]}: {classes.values[1]}}}   # rename it as you like"
+    if classes.ignore is not None:
+        lines.append(f"  ignore: {classes.ignore}           # pixels without a label: no gradient, not counted")
+    lines.append("  normalize: zscore     # of each image; also minmax, percentile, none")
+    if survey.has_split:
+        lines.append("  split: split.json     # the split that lies in the folder")
+    else:
+        lines += ["  ratio: [0.7, 0.15, 0.15]   # train, val, test", "  split_seed: 0"]
+    if survey.group:
+        lines.append(f"  group: {{csv: {json.dumps(survey.group[0])}, column: {json.dumps(survey.group[1])}}}")
+    else:
+        lines.append("  # group: {pattern: '^([^_]+)_'}   # keeps cases of one patient or specimen in one split")
+    return lines
+
+
+def _crop_line(survey: Survey) -> str:
+    axes = len(survey.sizes[0])
+    smallest = [min(sizes) for sizes in zip(*survey.sizes, strict=True)]
+    if min(smallest) >= _CROP[axes] + _DIVISOR:
+        return f"  crop: {_CROP[axes]}             # a random part of each image an epoch; validation sees whole images"
+    if len(survey.sizes) == 1:
+        return (
+            "  # crop: 128           # a random part of each image an epoch; these are small enough to be taken whole"
+        )
+    crop = max(_DIVISOR, min(smallest) // _DIVISOR * _DIVISOR)
+    return f"  crop: {crop}             # sizes differ, so that whole images would make no batch"
