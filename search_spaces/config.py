@@ -1,5 +1,6 @@
 """Reads the section ``search.space`` of a study file into parameters, and names everything that is wrong in it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,9 +60,14 @@ def _read_named(section: object, problems: list[str]) -> tuple[dict[str, Paramet
         return {}, set()
     named: dict[str, Parameter] = {}
     for name, spec in section.items():
-        with gather(problems, f"{where}.{name}: "):
+        with gather(problems, f"{where}.{_shown(name)}: "):
             named[name] = read_entry(name, spec)
     return named, set(section) - set(named)
+
+
+def _shown(name: object) -> str:
+    """The name as part of a place; quoted where it would not read as one, such as text of two lines."""
+    return str(name) if re.fullmatch(r"[\w.-]+", str(name)) else repr(str(name))
 
 
 def _merge(from_presets: list[Parameter], named: dict[str, Parameter], unread: set[str]) -> tuple[Parameter, ...]:

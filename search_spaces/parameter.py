@@ -111,17 +111,24 @@ def find_problems(parameters: Sequence[Parameter], unread: Collection[str] = ())
     """
     names = sorted(parameter.name for parameter in parameters)
     problems = [f"{a}: named twice. Hint: keep one of the two." for a, b in pairwise(names) if a == b]
+    known = set(names)
     problems += [
         f"{inner}: lies inside {outer}, which is searched as a whole. Hint: keep one of the two."
-        for outer in dict.fromkeys(names)
         for inner in names
-        if inner.startswith(f"{outer}.")
+        for outer in _names_above(inner)
+        if outer in known
     ]
     by_name = {parameter.name: parameter for parameter in parameters}
     for parameter in parameters:
         if parameter.when is not None and parameter.when.parameter not in unread:
             problems += _condition_problems(parameter.name, parameter.when, by_name)
     return problems
+
+
+def _names_above(name: str) -> list[str]:
+    """All beginnings of a dotted path; looked up, they cost less in a large space than comparing all pairs."""
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def _condition_problems(name: str, when: When, by_name: dict[str, Parameter]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeGuard
 
 from search_spaces.errors import SpaceError
@@ -66,7 +66,10 @@ def _step_problems(low: float, high: float, step: float, *, log: bool) -> list[s
     if step <= 0:
         return [f"step ({step}) must be above 0."]
     span = Decimal(str(high)) - Decimal(str(low))
-    rest = span % Decimal(str(step))
+    try:
+        rest = span % Decimal(str(step))
+    except InvalidOperation:  # more steps than Decimal has digits
+        return [f"step ({step}) is too small for the range {low} to {high}. Hint: raise it or leave it out."]
     if rest == 0:
         return []
     fix = f"use a step of at most {span}" if span == rest else f"end the range at {Decimal(str(high)) - rest}"

@@ -66,7 +66,9 @@ def test_reports_know_only_the_record_of_a_study() -> None:
 
 
 def test_only_the_study_itself_knows_ray() -> None:
-    light = [ROOT / "tuning" / name for name in ("config/sections.py", "study_file.py", "errors.py", "plan.py", "lock.py")]
+    light = [
+        ROOT / "tuning" / name for name in ("config/sections.py", "study_file.py", "errors.py", "plan.py", "lock.py")
+    ]
     for path in [*light, *sorted((ROOT / "tuning" / "record").glob("*.py"))]:
         assert not any(name.partition(".")[0] in ("ray", "torch") for name in imports_of(path)), path
 

@@ -209,14 +209,17 @@ def _check_extent(node: yaml.Node, name: str) -> None:
         raise StudyConfigError(f"{name}: is nested {depth} levels deep. Hint: {_DEEPEST} are allowed.")
 
 
-def _extent(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+def _extent(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
     """Number and depth of the values below a node, aliases written out."""
     if id(node) not in known:
-        known[id(node)] = (1, 1)  # a node inside itself is refused when it is constructed
+        known[id(node)] = None
         inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
         below = [] if isinstance(node, yaml.ScalarNode) else [_extent(part, known) for part in inner]
         known[id(node)] = (1 + sum(n for n, _ in below), 1 + max((depth for _, depth in below), default=0))
-    return known[id(node)]
+    found = known[id(node)]
+    if found is None:
+        raise _refusal(node, "found a value that holds itself by an alias")
+    return found
 
 
 def _note_places(loader: _Loader, node: yaml.Node, path: tuple[str, ...], file: StudyFile, *, seen: set[int]) -> None:
@@ -244,7 +247,7 @@ def _lay_over(file: StudyFile, override: str) -> None:
     layer: dict[str, Any] = {}
     set_by_path(layer, key, value)
     file.places = {path: place for path, place in file.places.items() if not path.startswith(f"{shown}.")}
-    file.places[shown] = f"-s {shown}"
+    file.places[shown] = "-s"
     _resolve(file, layer, Path.cwd())
     try:
         set_by_path(file.settings, key, reduce(dict.__getitem__, key.split("."), layer))

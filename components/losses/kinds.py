@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from components.errors import InvalidInputError
+from components.errors import ComponentError, InvalidInputError
 from components.losses._checks import listed, require_known
 from components.losses.bce import EnhancedBCELoss
 from components.losses.dice import EnhancedDiceLoss
@@ -63,7 +63,7 @@ def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
 
 def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None) -> nn.Module:
     build = _imported(path)
-    given = {"mode": mode, **options} if "mode" in inspect.signature(build).parameters else dict(options)
+    given = {"mode": mode, **options} if _takes_mode(build) else dict(options)
     if ignore_index is not None:
         given.setdefault("ignore_index", ignore_index)
     # Building decides whether the options fit: a constructor with **options may hand them on to one that refuses.
@@ -72,16 +72,29 @@ def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
     except TypeError as error:
         hint = _IGNORE_HINT if "'ignore_index'" in str(error) else ""
         raise InvalidInputError(f"loss kind {path!r} with options {listed(given)}: {error}.{hint}") from error
+    except ComponentError:
+        raise
+    except Exception as error:
+        # A user's own code may raise anything; it is the same news: this term cannot be built.
+        raised = f"{type(error).__name__}: {error}"
+        raise InvalidInputError(f"loss kind {path!r} with options {listed(given)} raised {raised}.") from error
     if not isinstance(term, nn.Module):
         raise InvalidInputError(f"loss kind {path!r}: built {type(term).__name__}; expected a torch.nn.Module.")
     return term
+
+
+def _takes_mode(build: Callable[..., Any]) -> bool:
+    try:
+        return "mode" in inspect.signature(build).parameters
+    except (TypeError, ValueError):
+        return False  # some builtins have no signature to look at
 
 
 def _imported(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # TypeError: a relative path, such as .a:b
         raise InvalidInputError(
             f"loss kind {path!r}: {error}. Hint: write package.module:Class, importable from where you run."
         ) from error

@@ -107,7 +107,11 @@ def test_the_status_says_how_far_a_study_is(study: Path) -> None:
     [
         (("run", "none.yaml"), 2, "error: none.yaml: no such study file. Hint:"),
         (("run", "{file}", "-s", "training.epoch=3"), 2, "training.epoch: unknown setting. Hint: did you mean epochs?"),
-        (("run", "{file}", "-s", "data.build=no.such:thing"), 2, "data.build: 'no.such:thing': there is no module 'no'. Hint:"),
+        (
+            ("run", "{file}", "-s", "data.build=no.such:thing"),
+            2,
+            "data.build: 'no.such:thing': there is no module 'no'. Hint:",
+        ),
         (("run", "{file}", "-s", "search.space.presets=[loss_weight]"), 2, "did you mean loss_weights?"),
         (("status", "nowhere"), 2, "no study here"),
         (("report", "nowhere"), 2, "no study here"),
@@ -130,7 +134,9 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_a_study_without_any_success_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    settings = small_settings(model={"build": "tests.toys:untrainable_network"}, search={"trials": 1, "baselines": False})
+    settings = small_settings(
+        model={"build": "tests.toys:untrainable_network"}, search={"trials": 1, "baselines": False}
+    )
     path.write_text(yaml.safe_dump(settings))
     result = segtune("run", str(path), cwd=tmp_path)
     assert result.returncode == 5

@@ -95,7 +95,7 @@ TOKENS = [
         "null",
         "[" * 60,
     ),
-    *("1" * 5000, "9" * 30, "~nobody/x", "."),
+    *("1" * 5000, "9" * 30, "~nobody/x", ".", "[" * 60 + "]" * 60, "[" * 400 + "]" * 400, "&a [*a]", "&b {x: *b}"),
 ]
 
 
@@ -281,15 +281,24 @@ def dumped(document: Any) -> str:
 
 FILES = st.one_of(changed_settings(), wild_space_and_loss(), mangled_text(), VALUES.map(dumped))
 
+OVERRIDE = st.builds(
+    "{}={}".format,
+    st.sampled_from([".".join(map(str, place)) for place in PLACES] + ["", ".", "a b", "training.lr.x", "data.root.x"]),
+    st.one_of(st.sampled_from(TOKENS), VALUES.map(lambda value: yaml.safe_dump(value, default_flow_style=True))),
+)
+OVERRIDES: st.SearchStrategy[list[str]] = st.one_of(
+    st.just([]), st.lists(st.one_of(OVERRIDE, st.text(max_size=5)), max_size=2)
+)
 
-def read_as_the_command_does(path: Path) -> None:
+
+def read_as_the_command_does(path: Path, overrides: list[str]) -> None:
     """All that happens to a study file before any data is read."""
-    file = read_study_file(path)
+    file = read_study_file(path, overrides)
     try:
         config = file.load()
     except StudyConfigError as error:
         for line in str(error).splitlines():
-            assert line.startswith((f"{path}:", f"{path} ")), line
+            assert line.startswith((f"{path}:", f"{path} ", "-s ")), line
         raise
     with file.placed():
         space = Space.from_config(config.search.space, mode="binary")
@@ -298,11 +307,11 @@ def read_as_the_command_does(path: Path) -> None:
             check_loss(tried, "binary")
 
 
-def check_accepted_or_refused(folder: Path, text: str) -> None:
+def check_accepted_or_refused(folder: Path, text: str, overrides: list[str]) -> None:
     path = folder / "study.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        read_as_the_command_does(path)
+        read_as_the_command_does(path, overrides)
     except (StudyError, ComponentError, SpaceError) as error:
         assert str(error).strip()  # noqa: PT017 - what is refused has a text; anything else fails
 
@@ -316,20 +325,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(LOAD, max_examples=300, derandomize=True)
-@given(text=FILES)
-def test_a_study_file_is_accepted_or_refused(folder: Path, text: str) -> None:
-    check_accepted_or_refused(folder, text)
+@given(text=FILES, overrides=OVERRIDES)
+def test_a_study_file_is_accepted_or_refused(folder: Path, text: str, overrides: list[str]) -> None:
+    check_accepted_or_refused(folder, text, overrides)
 
 
 @pytest.mark.faults
 @settings(LOAD, max_examples=10_000)
-@given(text=FILES)
-def test_ten_thousand_study_files_are_accepted_or_refused(folder: Path, text: str) -> None:
-    check_accepted_or_refused(folder, text)
+@given(text=FILES, overrides=OVERRIDES)
+def test_ten_thousand_study_files_are_accepted_or_refused(folder: Path, text: str, overrides: list[str]) -> None:
+    check_accepted_or_refused(folder, text, overrides)
 
 
 def test_the_studies_that_are_changed_are_valid(tmp_path: Path) -> None:
     for text in (EXAMPLE, dumped(VALID)):
         path = tmp_path / "study.yaml"
         path.write_text(text, encoding="utf-8")
-        read_as_the_command_does(path)
+        read_as_the_command_does(path, [])

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
@@ -72,6 +72,13 @@ class DataConfig(_Section):
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
 
+    @field_validator("ratio")
+    @classmethod
+    def _check_ratio(cls, ratio: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if ratio is not None and (min(ratio) < 0 or min(ratio[:2]) == 0):
+            raise ValueError(f"found {list(ratio)}. Hint: train and val must be above 0, test at least 0")
+        return ratio
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.root is None and self.build is None:
@@ -88,8 +95,6 @@ class DataConfig(_Section):
             raise ValueError("arguments are those of build, which is not set. Hint: remove them, or set build")
         if self.split is not None and self.ratio is not None:
             raise ValueError("split and ratio contradict each other. Hint: keep one")
-        if self.ratio is not None and (min(self.ratio) < 0 or min(self.ratio[:2]) == 0):
-            raise ValueError(f"ratio: found {list(self.ratio)}; train and val must be above 0, test at least 0")
         return self
 
 
@@ -143,12 +148,12 @@ class LossConfig(_Section):
         default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
     )
 
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.weights and not any(self.weights.values()):
-            raise ValueError(f"weights: found {self.weights}; at least one must be above 0")
-        return self
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
+        if weights and not any(weights.values()):
+            raise ValueError(f"every weight is zero in {weights}. Hint: at least one must be above 0")
+        return weights
 
 
 class CheckpointConfig(_Section):

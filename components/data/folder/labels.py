@@ -110,8 +110,7 @@ def _named_in_order(names: list[str], values: set[int], ignore: int | None) -> C
     if ignore is not None and ignore < len(names):
         raise InvalidInputError(f"data.ignore: {ignore} is also the class {names[ignore]!r}. Hint: change one of them.")
     if len(names) <= 2:  # noqa: PLR2004 - background and foreground
-        others = values - {0}
-        foreground = _FULL if others == {_FULL} else 1
+        foreground = _FULL if _FULL in values and 1 not in values else 1
         return Classes("binary", (names[-1],), (0, foreground), ignore)
     return Classes("multiclass", tuple(names), tuple(range(len(names))), ignore)
 

@@ -33,6 +33,9 @@ def find_pairs(root: Path, images: str = "images", masks: str = "masks") -> list
     """
     folders = {"images": root / images, "masks": root / masks}
     problems = Problems()
+    if not root.is_dir():
+        problems.add(f"data.root: {root}: no such folder. Hint: a relative path starts at the study file.")
+        problems.raise_if_any()
     for name, folder in folders.items():
         if not folder.is_dir():
             problems.add(_missing_folder(root, name, folder))
@@ -45,8 +48,6 @@ def find_pairs(root: Path, images: str = "images", masks: str = "masks") -> list
 
 
 def _missing_folder(root: Path, name: str, folder: Path) -> str:
-    if not root.is_dir():
-        return f"data.root: {root}: no such folder."
     inside = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())) or "no folder"
     return f"data.{name}: {folder}: no such folder. Hint: {root} has {inside}; name it in data.{name}."
 

@@ -1,0 +1,43 @@
+"""Folders of images and masks as users have them, written by the tests."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+
+def tiff_folder(root: Path, cases: int = 12) -> Path:
+    """RGB TIFFs with masks of 0, 1, 2 and 255 (no label): two kinds of disc whose colours tell them apart."""
+    random = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for index in range(cases):
+        image, mask = _discs(random, size=48)
+        tifffile.imwrite(root / "images" / f"p{index // 2}_{index}.tif", image, photometric="rgb", compression="zlib")
+        tifffile.imwrite(root / "masks" / f"p{index // 2}_{index}.tif", mask)
+    return root
+
+
+def png_folder(root: Path, cases: int = 10, size: int = 32) -> Path:
+    """Grey PNGs with masks of 0 and 255."""
+    random = np.random.default_rng(1)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for index in range(cases):
+        image, mask = _discs(random, size=size)
+        Image.fromarray(image[..., 0]).save(root / "images" / f"case_{index}.png")
+        Image.fromarray(((mask == 1) * 255).astype(np.uint8)).save(root / "masks" / f"case_{index}.png")
+    return root
+
+
+def _discs(random: np.random.Generator, *, size: int) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.mgrid[:size, :size]
+    mask = np.zeros((size, size), np.uint8)
+    for label in (1, 2):
+        y, x = random.integers(size // 4, size - size // 4, 2)
+        mask[(rows - y) ** 2 + (columns - x) ** 2 < (size // 5) ** 2] = label
+    colours = np.array([[40, 40, 40], [200, 60, 60], [60, 60, 200]])
+    image = np.clip(colours[mask] + 15 * random.standard_normal((size, size, 3)), 0, 255).astype(np.uint8)
+    mask[:4] = 255
+    return image, mask
