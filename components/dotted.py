@@ -39,8 +39,8 @@ def _import_module(name: str, path: str, where: str) -> Any:
     try:
         missing = _missing_part(name)
         module = None if missing else import_module(name)
-    except Exception as error:
-        # A module may raise anything while it is imported; to the user it means that the path does not work.
+    except (Exception, SystemExit) as error:
+        # A module may raise anything while it is imported, a script even exits; to the user the path does not work.
         reason = f"{type(error).__name__}: {error}"
         raise InvalidInputError(f"{where}: {path!r}: importing {name!r} failed with {reason}.") from error
     if missing:
@@ -54,4 +54,13 @@ def _missing_part(name: str) -> str | None:
     """The first part of a module's name that cannot be found; imports the packages before it."""
     parts = name.split(".")
     candidates = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
-    return next((part for part in candidates if find_spec(part) is None), None)
+    return next((part for part in candidates if not _exists(part)), None)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        if error.name != name:  # a package before it imports what is not installed
+            raise
+        return False  # what should hold it is a module, not a package

@@ -91,6 +91,8 @@ class Int:
     step: int = 1
 
     def __post_init__(self) -> None:
+        if self.step is None:  # `step: null` in a study file: as if left out
+            object.__setattr__(self, "step", 1)
         check_range(self.low, self.high, None if self.step == 1 else self.step, log=self.log, whole=True)
 
     def __contains__(self, value: object) -> bool:

@@ -43,10 +43,18 @@ def init(
 ) -> None:
     """Look at a folder of images and masks, and write a study file that runs as it is."""
     del debug
+    from tuning.data import data_warnings, load_data  # noqa: PLC0415
     from tuning.init import init_study  # noqa: PLC0415
+    from tuning.study_file import read_study_file  # noqa: PLC0415
 
     written = init_study(folder, file)
+    for line in written.read_text(encoding="utf-8").splitlines()[:2]:
+        typer.echo(f"seen      {line.removeprefix('# ')}")
     typer.echo(f"written   {written}")
+    study_file = read_study_file(written)
+    with study_file.placed():
+        for line in data_warnings(load_data(study_file.load().data)):
+            typer.echo(f"warning   {line}")
     typer.echo(f"next      segtune run {written}")
 
 

@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import nn
 
 from components.checkpoints import TrainingState, restore_checkpoint
-from components.data import SegmentationData
 from components.deployment import load_model
-from components.metrics.dice import DiceScores
 from components.metrics.masks import HardMask, PackedMasks
-from components.training import evaluate
 from tuning.building import device_of
 from tuning.config import StudyConfig
 from tuning.data import describe_data, load_data
@@ -27,6 +23,7 @@ from tuning.errors import ExportError
 from tuning.export import SETTINGS
 from tuning.fold import PREDICTED
 from tuning.objective import dice_of_weights
+from tuning.validation import validate
 
 
 def check_bundle(folder: Path, checkpoint: Path, fingerprint: str) -> dict[str, Any]:
@@ -50,13 +47,15 @@ def check_bundle(folder: Path, checkpoint: Path, fingerprint: str) -> dict[str, 
     state = TrainingState(model=None, rng=False)
     record = restore_checkpoint(checkpoint, state)
     data = folds[(record.epoch - 1) // settings.training.epochs if settings.data.folds else 0]
-    recorded = PackedMasks.from_tensors(data.mode, state.extra[PREDICTED]).unpack([m.shape for m in data.val.masks])
+    shapes = [mask.shape for mask in data.val.masks]
+    recorded = PackedMasks.from_tensors(data.mode, state.extra[PREDICTED]).unpack(shapes)
 
     torch.set_num_threads(settings.resources.cpus_per_trial)
     device = device_of(settings) if torch.cuda.is_available() else "cpu"
     model = load_model(folder).to(device)
-    again, masks = _predict(model, data, settings, settings.training.precision)
-    plain = again if settings.training.precision == "fp32" else _predict(model, data, settings, "fp32")[0]
+    again, predicted = validate(model, data, settings)
+    plain = again if settings.training.precision == "fp32" else validate(model, data, settings, "fp32")[0]
+    masks = predicted.unpack(shapes)
     return {
         "cases": len(masks),
         "equal_masks": sum(np.array_equal(a, b) for a, b in zip(masks, recorded, strict=True)),
@@ -65,24 +64,6 @@ def check_bundle(folder: Path, checkpoint: Path, fingerprint: str) -> dict[str, 
         "device": device,
         "dice": {"recorded": dice_of_weights(record.metrics), "again": again.mean, "fp32": plain.mean},
     }
-
-
-def _predict(
-    model: nn.Module, data: SegmentationData, settings: StudyConfig, precision: Any
-) -> tuple[DiceScores, list[HardMask]]:
-    packed = PackedMasks(data.mode)
-    scores = evaluate(
-        model,
-        data.val,
-        mode=data.mode,
-        batch=settings.training.batch,
-        precision=precision,
-        divisor=settings.model.divisor,
-        ignore_index=data.ignore_index,
-        scored=data.scored,
-        masks=packed,
-    )
-    return scores, packed.unpack([mask.shape for mask in data.val.masks])
 
 
 def _flipped(masks: list[HardMask], recorded: list[HardMask]) -> float:

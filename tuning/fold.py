@@ -9,11 +9,12 @@ from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, training_batches
 from components.losses import LossManager
 from components.metrics.masks import PackedMasks
-from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, train_epoch
+from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
 from tuning.building import build_loss, build_model, device_of
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE
 from tuning.store import TuneStore
+from tuning.validation import validate
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
 PREDICTED, BESTS = "predicted", "bests"  # what a checkpoint holds besides the state: masks, best Dice of each fold
@@ -119,18 +120,7 @@ class FoldTraining:
             self._model, self._loss, self._optimizer, batches, epoch=epoch, precision=training.precision
         )
         self._lr_schedule.step()
-        predicted = PackedMasks(data.mode)
-        scores = evaluate(
-            self._model,
-            data.val,
-            mode=data.mode,
-            batch=training.batch,
-            precision=training.precision,
-            divisor=self._settings.model.divisor,
-            ignore_index=data.ignore_index,
-            scored=data.scored,
-            masks=predicted,
-        )
+        scores, predicted = validate(self._model, data, self._settings)
         row = {
             "epoch": self._before + epoch,
             OBJECTIVE: scores.mean,

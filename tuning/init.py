@@ -7,7 +7,6 @@ from pathlib import Path
 
 from components.data.folder.survey import Survey, survey_folder
 from tuning.errors import StudyConfigError
-from tuning.study_file import read_study_file
 
 _FEW_STEPS = 600  # below, three times the epochs
 _BATCH = {2: 4, 3: 2}
@@ -32,16 +31,15 @@ def init_study(folder: Path, file: Path | None = None) -> Path:
     file = file or Path(f"{study_name(folder)}.yaml")
     if file.exists():
         raise StudyConfigError(f"{file}: exists already. Hint: name another with --to, or remove it.")
-    text = describe_study(survey_folder(folder), Path(os.path.relpath(folder.resolve(), file.resolve().parent)))
+    text = describe_study(survey_folder(folder), Path(os.path.relpath(folder.absolute(), file.absolute().parent)))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
-    read_study_file(file).load()
     return file
 
 
 def study_name(folder: Path) -> str:
     """A study's name from a folder's."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).lstrip("_.-") or "study"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.absolute().name).lstrip("_.-") or "study"
 
 
 def describe_study(survey: Survey, root: Path) -> str:

@@ -18,7 +18,7 @@ from tuning.errors import StudyConfigError
 
 _PATHS = ("data.root", "model.weights")  # relative to the study file; from the command line, to where one stands
 _KEY = r"""(?:[\w-]+|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_DOTTED = re.compile(rf"{_KEY}(?:\.{_KEY})*(?=: | \()")
+_DOTTED = re.compile(rf"{_KEY}(?:\.{_KEY})*(?=: )")
 
 _STANDARD = "tag:yaml.org,2002:"
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -33,7 +33,7 @@ class StudyFile:
     Attributes:
         settings: nested mapping, overrides laid over it.
         name: the file, as errors name it.
-        places: `file:line:column` or `-s key` by dotted path.
+        places: `file:line:column`, or `-s` for an override, by dotted path.
         problems: keys that stand twice, and paths that are none.
     """
 
@@ -76,7 +76,10 @@ class StudyFile:
     def _with_place(self, line: str) -> str | None:
         match = _DOTTED.match(line)
         known = match and (match[0] in self.places or match[0].partition(".")[0] in StudyConfig.model_fields)
-        return f"{self.place(match[0])} {line}" if match and known else None
+        if match is None or not known:
+            return None
+        place = self.place(match[0])
+        return f"{place}: {line}" if place == self.name else f"{place} {line}"
 
 
 def read_study_file(path: Path, overrides: list[str] | None = None) -> StudyFile:

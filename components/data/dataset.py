@@ -48,6 +48,8 @@ class Split:
                 f"a split needs one mask, case and group for each image: found {len(self.images)} images, "
                 f"{len(self.masks)} masks, {len(self.cases)} cases, {len(self.groups)} groups."
             )
+        if len(self.stored_digests) not in (0, len(self)):
+            raise InvalidInputError(f"a split of {len(self)} cases: found {len(self.stored_digests)} digests.")
         for case, image, mask in zip(self.cases, self.images, self.masks, strict=True):
             if mask.shape[mask.ndim - image.ndim + 1 :] != image.shape[1:]:
                 raise InvalidInputError(f"case {case}: found an image {image.shape} and a mask {mask.shape}.")
@@ -81,8 +83,8 @@ class SegmentationData:
         facts: what else is worth recording of where the data came from; plain values.
 
     Raises:
-        InvalidInputError: train or val is empty, images differ in channels or dimensions, or there is no foreground
-            in train or in val.
+        InvalidInputError: train or val is empty, images differ in channels or dimensions, a mask has other axes than
+            its mode or values that are no class, or there is no foreground in train or in val.
     """
 
     name: str
@@ -99,6 +101,7 @@ class SegmentationData:
             if not len(self.splits[name]):
                 raise InvalidInputError(f"data {self.name!r}: the {name} split is empty.")
         self._check_axes()
+        self._check_masks()
         for name in ("train", "val"):
             if not any(self.present(self.splits[name])):
                 raise InvalidInputError(
@@ -165,6 +168,24 @@ class SegmentationData:
                     raise InvalidInputError(
                         f"data {self.name!r}: case {case} has shape {image.shape}, case {self.train.cases[0]} "
                         f"{first.shape}. Hint: all need the same number of channels and dimensions."
+                    )
+
+    def _check_masks(self) -> None:
+        indices = self.mode == "multiclass"
+        largest = len(self.classes) - 1 if indices else 1
+        for split in self.splits.values():
+            for case, image, mask in zip(split.cases, split.images, split.masks, strict=True):
+                expected = image.shape[1:] if indices else (len(self.classes), *image.shape[1:])
+                if mask.shape != expected:
+                    raise InvalidInputError(
+                        f"data {self.name!r}: case {case} has a mask of shape {mask.shape}; expected {expected} for "
+                        f"{len(self.classes)} classes in mode {self.mode!r}."
+                    )
+                odd = mask[(mask > largest) & ~(self.ignore & (mask == IGNORED))]
+                if odd.size:
+                    raise InvalidInputError(
+                        f"data {self.name!r}: case {case} has the mask value {odd[0]}; expected 0 to {largest}"
+                        + (f", or {IGNORED} for no label." if self.ignore else ".")
                     )
 
 

@@ -57,7 +57,7 @@ def _duplicates(data: SegmentationData) -> Iterator[str]:
     for name, split in data.splits.items():
         for case, digest in zip(split.cases, split.digests, strict=True):
             first, other = seen.setdefault(digest, (name, case))
-            if other != case:
+            if (first, other) != (name, case):
                 pairs.setdefault((first, name), []).append(f"{other} = {case}")
     for (first, name), found in pairs.items():
         if first == name:
@@ -111,16 +111,17 @@ def _sizes(split: Split) -> dict[str, list[int]]:
 
 
 def _fractions(data: SegmentationData, split: Split) -> dict[str, float]:
-    spatial = sum(image[0].size for image in split.images)
-    labelled = spatial - sum(int((mask == IGNORED).sum()) for mask in split.masks) if data.ignore else spatial
-    return {
-        name: round(sum(int(data.of_class(mask, index).sum()) for mask in split.masks) / max(labelled, 1), 6)
-        for index, name in enumerate(data.foreground)
-    }
+    fractions = {}
+    for index, name in enumerate(data.foreground):
+        labels = [mask if data.mode == "multiclass" else mask[index] for mask in split.masks]
+        labelled = sum(int((label != IGNORED).sum()) for label in labels)
+        found = sum(int(data.of_class(mask, index).sum()) for mask in split.masks)
+        fractions[name] = round(found / max(labelled, 1), 6)
+    return fractions
 
 
 def _ignored(split: Split) -> float:
-    return round(float(np.mean([np.mean(mask == IGNORED) for mask in split.masks])), 6)
+    return round(sum(int((mask == IGNORED).sum()) for mask in split.masks) / sum(mask.size for mask in split.masks), 6)
 
 
 def _intensity(split: Split) -> dict[str, float]:

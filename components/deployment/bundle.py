@@ -11,6 +11,7 @@ from torch import nn
 
 from components.dotted import import_object
 from components.errors import ComponentError
+from components.training.pretrained import describe_misfit
 
 BUNDLE, WEIGHTS, METRICS = "bundle.json", "model.safetensors", "metrics.json"
 FORMAT_VERSION = 1
@@ -50,6 +51,9 @@ def read_bundle(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder / BUNDLE}: not of format {FORMAT_VERSION}, which this segtune reads.")
     if found != description.get("weights_sha256"):
         raise BundleError(f"{folder / WEIGHTS}: its SHA-256 is not that of {BUNDLE}; the file was changed or damaged.")
+    network = description.get("network")
+    if not isinstance(network, dict) or not {"build", "arguments"} <= network.keys():
+        raise BundleError(f"{folder / BUNDLE}: found network {network!r}; expected its build and arguments.")
     return description
 
 
@@ -64,7 +68,7 @@ def load_model(folder: Path | str) -> nn.Module:
         logits.
 
     Raises:
-        BundleError: the bundle is not whole.
+        BundleError: the bundle is not whole, or the network's code builds another network now.
         InvalidInputError: the network's code cannot be imported.
 
     Example:
@@ -75,5 +79,11 @@ def load_model(folder: Path | str) -> nn.Module:
     folder = Path(folder)
     network = read_bundle(folder)["network"]
     model: nn.Module = import_object(network["build"], f"{folder / BUNDLE}: network.build")(**network["arguments"])
-    model.load_state_dict(load((folder / WEIGHTS).read_bytes()), strict=False)  # what is no tensor stays as built
+    weights = load((folder / WEIGHTS).read_bytes())
+    misfit = describe_misfit(model, weights)
+    if misfit:
+        raise BundleError(
+            f"{folder / WEIGHTS} {misfit}. Hint: {network['build']} must be the code that built the network then."
+        )
+    model.load_state_dict(weights, strict=False)  # what is no tensor stays as built
     return model.eval()

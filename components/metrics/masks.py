@@ -52,13 +52,13 @@ class PackedMasks:
         """The masks again, given the shape of each.
 
         Raises:
-            ValueError: numbers or shapes are not those of the packed masks.
+            ValueError: the number of masks, or of pixels of one, is not that of the packed ones.
         """
         masks = []
         for packed, shape in zip(self._packed, shapes, strict=True):
             content = np.frombuffer(zlib.decompress(packed), np.uint8)
             if self._mode != "multiclass":
-                content = np.unpackbits(content, count=int(np.prod(shape)))
+                content = _unpack_bits(content, int(np.prod(shape)))
             masks.append(content.reshape(shape))
         return masks
 
@@ -73,3 +73,9 @@ class PackedMasks:
         """The inverse of `to_tensors`."""
         content, ends = tensors["content"].numpy().tobytes(), tensors["lengths"].cumsum(0).tolist()
         return cls(mode, [content[start:end] for start, end in zip([0, *ends], ends, strict=False)])
+
+
+def _unpack_bits(packed: HardMask, count: int) -> HardMask:
+    if packed.size != -(-count // 8):
+        raise ValueError(f"cannot unpack {count} pixels from {packed.size} bytes")
+    return np.unpackbits(packed, count=count)

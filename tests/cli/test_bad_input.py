@@ -189,11 +189,14 @@ scheduler: {{grace: 9}}
         "study.yaml:11:3 loss.weights: every weight is zero in {'dice': 0.0, 'bce': 0.0}",
     ]
     text = text.replace("  split: split.json\n", "").replace("  epoch: 3\n", "").replace("dice: 0", "dice: 1")
-    assert run(text).splitlines() == [
-        "study.yaml:7:3 training.crop: 40 is no multiple of model.divisor, which is 16. Hint: change one of them.",
+    crop, grace = run(text).splitlines()
+    assert crop == (
+        "study.yaml:7:3 training.crop: 40 is no multiple of model.divisor, which is 16. Hint: change one of them."
+    )
+    assert grace == (
         "study.yaml:10:13 scheduler.grace: 9 is beyond training.epochs, which is 4. "
-        "Hint: lower grace, or set scheduler.type: none.",
-    ]
+        "Hint: lower grace, or set scheduler.type: none."
+    )
 
 
 def test_problems_of_loss_network_and_space_come_together(run: Run, data: Path) -> None:

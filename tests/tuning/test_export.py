@@ -1,7 +1,6 @@
 """Handing over a trial's model: checked in a fresh process, or refused with nothing left behind."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(data: Path, ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study in bf16."""
     settings = {
         "name": "discs",

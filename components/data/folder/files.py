@@ -11,8 +11,11 @@ from components.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
 
-_DEEP_PNG_COLOURS = (2, 4, 6)  # RGB, grey and alpha, RGBA: Pillow cuts these to 8 bits a sample
-_PNG_ALPHA = (4, 6)
+_DEEP_PNG_SAMPLES: dict[int, Any] = {  # without alpha, by colour type; Pillow cuts these to 8 bits a sample
+    2: slice(3),  # RGB, to which a transparent colour adds an alpha channel
+    4: 0,  # grey and alpha
+    6: slice(3),  # RGBA
+}
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets in the file's header
 
 
@@ -100,26 +103,26 @@ def _read_deep_png(path: Path) -> Array | None:
         header = stream.read(_PNG_COLOUR + 1)
     if not header.startswith(b"\x89PNG") or len(header) <= _PNG_COLOUR:
         return None
-    if header[_PNG_DEPTH] != 16 or header[_PNG_COLOUR] not in _DEEP_PNG_COLOURS:  # noqa: PLR2004 - bits
+    if header[_PNG_DEPTH] != 16 or header[_PNG_COLOUR] not in _DEEP_PNG_SAMPLES:  # noqa: PLR2004 - bits
         return None
     from imagecodecs import png_decode  # noqa: PLC0415 - as above
 
-    array = np.asarray(png_decode(path.read_bytes()))
-    return array[..., :-1] if header[_PNG_COLOUR] in _PNG_ALPHA else array
+    return np.asarray(png_decode(path.read_bytes())[..., _DEEP_PNG_SAMPLES[header[_PNG_COLOUR]]])
 
 
 def _read_tiff(path: Path) -> Array:
     import tifffile  # noqa: PLC0415 - as above
 
     with tifffile.TiffFile(path) as tiff:
-        array, page = tiff.series[0].asarray(), tiff.pages.first
+        array, axes, page = tiff.series[0].asarray(), tiff.series[0].axes, tiff.pages.first
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             array = ~array if array.dtype.kind in "bu" else -array
         alpha = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
-        if page.photometric == tifffile.PHOTOMETRIC.RGB and any(sample in alpha for sample in page.extrasamples):
-            axis = tiff.series[0].axes.index("S")
+        if any(sample in alpha for sample in page.extrasamples):
+            axis = axes.index("S")
             array = np.delete(array, array.shape[axis] - 1, axis)
-        return np.asarray(array)
+        # ImageJ keeps the channels of a volume between its planes and its rows.
+        return np.asarray(np.moveaxis(array, axes.index("C"), 0) if "C" in axes else array)
 
 
 def _read_npy(path: Path) -> Array:

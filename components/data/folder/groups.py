@@ -27,10 +27,12 @@ def groups_by_pattern(stems: Sequence[str], pattern: str) -> dict[str, str]:
     problems, groups = Problems(), {}
     for stem in stems:
         match = compiled.search(stem)
-        if match is None or (compiled.groups and match[1] is None):
-            problems.add(f"data.group.pattern: {pattern!r} does not match the stem {stem!r}.")
+        group = match and match[1 if compiled.groups else 0]
+        if group:
+            groups[stem] = group
         else:
-            groups[stem] = match[1] if compiled.groups else match[0]
+            nothing = "does not match" if match is None else "matches no character of"
+            problems.add(f"data.group.pattern: {pattern!r} {nothing} the stem {stem!r}.")
     problems.raise_if_any()
     return groups
 

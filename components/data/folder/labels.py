@@ -56,9 +56,10 @@ def count_values(path: Path, labels: npt.NDArray[Any]) -> dict[int, int]:
     Raises:
         InvalidInputError: a value is no whole number.
     """
-    if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
-        odd = labels[~np.isfinite(labels) | (labels != np.round(labels))].flat[0]
-        raise InvalidInputError(f"{path}: found the value {odd:g}; a mask holds whole numbers, one a class.")
+    if labels.dtype.kind == "f":
+        odd = labels[~np.isfinite(labels) | (labels != np.round(labels))]
+        if odd.size:
+            raise InvalidInputError(f"{path}: found the value {odd[0]:g}; a mask holds whole numbers, one a class.")
     values, counts = np.unique(labels, return_counts=True)
     return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
 
@@ -85,7 +86,9 @@ def decide_classes(found: set[int], classes: Sequence[str] | Mapping[str, int] |
         raise InvalidInputError(
             f"data.masks: every mask is empty, the only value is 0{ignored}. Hint: is the foreground saved as 1 or 255?"
         )
-    if len(values | {0}) == 2:  # noqa: PLR2004 - background and foreground
+    if ignore == 0:
+        raise InvalidInputError("data.ignore: 0 is also the background. Hint: name the values in data.classes.")
+    if len(values | {0}) == 2 and min(values) >= 0:  # noqa: PLR2004 - background and foreground
         return Classes("binary", ("foreground",), (0, max(values)), ignore)
     if len(values) > _MOST_CLASSES:
         raise InvalidInputError(
@@ -107,9 +110,13 @@ def listed(values: set[int]) -> str:
 
 def _named_in_order(names: list[str], values: set[int], ignore: int | None) -> Classes:
     _check_names(names)
-    if ignore is not None and ignore < len(names):
-        raise InvalidInputError(f"data.ignore: {ignore} is also the class {names[ignore]!r}. Hint: change one of them.")
-    if len(names) <= 2:  # noqa: PLR2004 - background and foreground
+    binary = len(names) <= 2  # noqa: PLR2004 - background and foreground
+    of_values = ["background", names[-1]] if binary else names
+    if ignore is not None and ignore < len(of_values):
+        raise InvalidInputError(
+            f"data.ignore: {ignore} is also the class {of_values[ignore]!r}. Hint: change one of them."
+        )
+    if binary:
         foreground = _FULL if _FULL in values and 1 not in values else 1
         return Classes("binary", (names[-1],), (0, foreground), ignore)
     return Classes("multiclass", tuple(names), tuple(range(len(names))), ignore)
@@ -117,7 +124,7 @@ def _named_in_order(names: list[str], values: set[int], ignore: int | None) -> C
 
 def _named_values(classes: Mapping[str, int], ignore: int | None) -> Classes:
     named = dict(classes)
-    if 0 not in named.values():
+    if "background" not in named and 0 not in named.values():
         named = {"background": 0, **named}
     _check_names(list(named))
     if len(set(named.values())) < len(named):
@@ -126,7 +133,8 @@ def _named_values(classes: Mapping[str, int], ignore: int | None) -> Classes:
         raise InvalidInputError(f"data.ignore: {ignore} is also a class in {dict(classes)}. Hint: change one of them.")
     if len(named) == 1:
         raise InvalidInputError(f"data.classes: found {dict(classes)}; expected at least one besides the background.")
-    ordered = dict(sorted(named.items(), key=lambda item: item[1] != 0))
+    background = "background" if "background" in named else next(name for name in named if named[name] == 0)
+    ordered = {background: named[background], **named}
     if len(ordered) == 2:  # noqa: PLR2004 - background and foreground
         return Classes("binary", (list(ordered)[1],), tuple(ordered.values()), ignore)
     return Classes("multiclass", tuple(ordered), tuple(ordered.values()), ignore)

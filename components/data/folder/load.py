@@ -37,7 +37,7 @@ class Folder:
         """The data set with these stems in train, val and test."""
         classes = self.classes
         return SegmentationData(
-            name=name or self.root.name,
+            name=name or self.root.resolve().name,
             mode=classes.mode,
             classes=classes.names,
             train=self._split(parts["train"], groups),
@@ -146,7 +146,7 @@ def split_folder(
                 "test": parts["test"],
             },
             groups,
-            f"{folder.root.name}, fold {number} of {folds}",
+            f"{folder.root.resolve().name}, fold {number} of {folds}",
         )
         for number, fold in enumerate(dealt, start=1)
     ]

@@ -68,6 +68,6 @@ def _compare(files: dict[str, Path], others: dict[str, Path], missing: str, fold
         return
     for stem, path in files.items():
         if stem not in others:
-            near = difflib.get_close_matches(stem, others, n=1, cutoff=0.8)
+            near = [] if problems.full else difflib.get_close_matches(stem, others, n=1, cutoff=0.8)
             hint = f" Hint: {others[near[0]].name} is near; image and mask need the same stem." if near else ""
             problems.add(f"{path}: no {missing} of this stem in {folder}.{hint}")

@@ -23,6 +23,11 @@ class Problems:
         """Note a problem."""
         self._lines.append(line)
 
+    @property
+    def full(self) -> bool:
+        """Whether further problems are only counted, so that no hint needs to be looked for."""
+        return len(self._lines) >= _SHOWN
+
     def raise_if_any(self) -> None:
         """Raise one error with every problem.
 

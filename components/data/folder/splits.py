@@ -95,7 +95,7 @@ def _check_member(
     place: str, stem: str, split: str, known: set[str], where: dict[str, str], problems: Problems
 ) -> None:
     if stem not in known:
-        near = difflib.get_close_matches(stem, known, n=1)
+        near = [] if problems.full else difflib.get_close_matches(stem, known, n=1)
         problems.add(
             f"{place}: {split} names {stem!r}, which has no image and mask."
             + (f" Hint: did you mean {near[0]}?" if near else " Hint: write stems, without suffix.")
@@ -108,7 +108,7 @@ def _check_member(
 
 def _read_json(path: Path) -> tuple[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return text, json.loads(text)
     except FileNotFoundError:
         raise InvalidInputError(f"data.split: {path}: no such file.") from None
@@ -120,5 +120,5 @@ def _read_json(path: Path) -> tuple[str, Any]:
 
 def _line_of(stem: str, text: str) -> int:
     """Line of the last mention of a stem."""
-    position = text.rfind(json.dumps(stem))
+    position = max(text.rfind(json.dumps(stem, ensure_ascii=escaped)) for escaped in (False, True))
     return text.count("\n", 0, max(position, 0)) + 1

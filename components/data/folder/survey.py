@@ -88,8 +88,9 @@ def _find_folders(root: Path) -> tuple[str, str]:
 
 
 def _propose_classes(found: set[int]) -> Classes:
-    """As by default; but 255 beside other classes marks, by custom, pixels without a label."""
-    if _USUAL_IGNORED in found and len(found - {0, _USUAL_IGNORED}) >= 1:
+    """As by default; but 255 beside class indices marks, by custom, pixels without a label."""
+    others = found - {0, _USUAL_IGNORED}
+    if _USUAL_IGNORED in found and others and others == set(range(1, len(others) + 1)):
         return decide_classes(found, None, _USUAL_IGNORED)
     return decide_classes(found, None, None)
 
