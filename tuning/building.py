@@ -9,6 +9,7 @@ from components.dotted import import_object
 from components.losses import CombinedLoss, LossManager
 from components.training.pretrained import load_weights
 from tuning.config import StudyConfig
+from tuning.config.problems import nearest
 from tuning.errors import StudyConfigError
 
 
@@ -39,9 +40,13 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
     """The combined loss, on the CPU.
 
     Raises:
+        StudyConfigError: a weight's name is no loss.
         InvalidInputError: a term, an option or a weight does not fit.
     """
     weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
+    for name in weights.keys() - settings.loss.terms.keys() - set(LossManager.kinds()):
+        hint = nearest(name, (*LossManager.kinds(), *settings.loss.terms))
+        raise StudyConfigError(f"loss.weights.{name}: there is no such loss. {hint}")
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
     return LossManager.create_loss_function(
         {"type": "combined", "mode": mode, "terms": terms, "weights": weights, "ignore_index": ignore_index}

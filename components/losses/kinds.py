@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from components.dotted import import_object
 from components.errors import ComponentError, InvalidInputError
 from components.losses._checks import listed, require_known
 from components.losses.bce import EnhancedBCELoss
@@ -91,13 +91,7 @@ def _takes_mode(build: Callable[..., Any]) -> bool:
 
 
 def _imported(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:  # TypeError: a relative path, such as .a:b
-        raise InvalidInputError(
-            f"loss kind {path!r}: {error}. Hint: write package.module:Class, importable from where you run."
-        ) from error
+    found = import_object(path, "loss kind")
     if not callable(found):
         raise InvalidInputError(f"loss kind {path!r}: found {type(found).__name__}; expected a class.")
     return found  # type: ignore[no-any-return]  # callable() told so

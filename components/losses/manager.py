@@ -122,8 +122,12 @@ def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None) -> nn.Module:
-    options = _mapping(f"loss: terms: {name}", spec or {})
-    return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index)
+    where = f"loss.terms.{name}"
+    options = _mapping(where, spec or {})
+    try:
+        return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from error
 
 
 def _mapping(what: str, value: Any) -> dict[str, Any]:

@@ -213,7 +213,7 @@ search:
 """
     said = run(text).splitlines()
     assert said[0].startswith("study.yaml:10:7 search.space.parameters.training.lr: ")
-    assert said[1].startswith("study.yaml:5:1 loss: loss kind: found 'dise'; expected one of ")
+    assert said[1].startswith("study.yaml:6:13 loss.weights.dise: there is no such loss. Hint: did you mean dice?")
     assert said[2].startswith("study.yaml:4:3 model.build: 'tests.toys:nothing': the module 'tests.toys' has no ")
     assert len(said) == 3
 

@@ -202,7 +202,7 @@ def test_a_second_driver_is_refused_by_name(study_config: Make, folder: Path) ->
 
 
 def test_a_wrong_name_is_refused_before_anything_starts(study_config: Make, folder: Path) -> None:
-    with pytest.raises(StudyConfigError, match="did you mean 'dice'"):
+    with pytest.raises(StudyConfigError, match=r"loss\.weights\.dise: there is no such loss\. Hint: did you mean dice"):
         Study(study_config(loss={"weights": {"dise": 1.0}}, search={"space": LR}), folder).run()
     with pytest.raises(StudyConfigError, match=r"model\.build: 'tests\.toys:nothing': the module 'tests\.toys' has no"):
         Study(study_config(model={"build": "tests.toys:nothing"}), folder).run()

@@ -37,13 +37,13 @@ def normalize_image(image: npt.NDArray[Any], how: str) -> npt.NDArray[np.float32
         return np.ascontiguousarray(image / np.float32(scale), dtype=np.float32)
     channels = image.reshape(len(image), -1).astype(np.float64)
     if how == "zscore":
-        # Rounding gives a constant channel a deviation of some 1e-17, by which it must not be divided.
+        # Rounding gives a constant channel a tiny deviation, by which it must not be divided.
         low, span = channels.mean(1), np.where(np.ptp(channels, axis=1) > 0, channels.std(1), 0)
     else:
         bounds = (0.0, 100.0) if how == "minmax" else _PERCENTILES
         low, high = np.percentile(channels, bounds, axis=1)
         span = high - low
         channels = np.clip(channels, low[:, None], high[:, None])
-    scaled = (channels - low[:, None]) / np.where(span > 0, span, 1)[:, None]
+    scaled = (channels - low[:, None]) / np.where(span > 0, span, np.inf)[:, None]
     normalized: npt.NDArray[np.float32] = scaled.reshape(image.shape).astype(np.float32)
     return normalized

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from components.data import SegmentationData, Split, evaluation_batches, training_batches
+from components.data import SegmentationData, Split, evaluation_batches, find_warnings, training_batches
 from components.errors import InvalidInputError
 
 
@@ -86,16 +88,74 @@ def test_the_fingerprint_changes_with_any_pixel_and_any_name() -> None:
     assert data().fingerprint == data().fingerprint
 
 
-def test_a_group_in_two_splits_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"group\(s\) \['a0', 'a1', 'a2'\] stand in both train and test"):
-        data(test=split(name="a"))
+def test_a_group_in_two_splits_is_a_warning() -> None:
+    assert find_warnings(data(test=split(name="a")))[0] == (
+        "groups a0, a1, a2 and 2 more in both train and test: test scores will be too good. Keep a group in one split."
+    )
 
 
-def test_a_class_that_validation_lacks_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="class 'two' occurs in no validation mask"):
-        data(val=split(name="b", masks=np.ones((5, 3, 4), np.uint8)))
+def test_a_class_that_validation_lacks_is_a_warning_and_is_not_scored() -> None:
+    lacking = data(val=split(name="b", masks=np.ones((5, 3, 4), np.uint8)))
+    assert lacking.scored == (True, False)
+    assert any(line.startswith("class 'two' occurs in no validation mask: ") for line in find_warnings(lacking))
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_no_foreground_at_all_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        data(**{name: split(name="z", masks=np.zeros((5, 3, 4), np.uint8))})
+    assert str(caught.value) == (
+        f"data 'toy': no foreground (one, two) anywhere in {name}. Hint: are the masks empty, or is the split lopsided?"
+    )
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_an_empty_split_is_refused_unless_it_is_test(name: str) -> None:
+    nothing = Split([], [], (), ())
+    assert len(data(test=nothing).test) == 0
+    with pytest.raises(InvalidInputError, match=f"^data 'toy': the {name} split is empty[.]$"):
+        data(**{name: nothing})
+
+
+def test_images_of_other_channels_are_refused() -> None:
+    other = Split([np.zeros((3, 3, 4), np.float32)], [np.ones((3, 4), np.uint8)], ("x",), ("x",))
+    with pytest.raises(InvalidInputError) as caught:
+        data(test=other)
+    assert str(caught.value) == (
+        "data 'toy': case x has shape (3, 3, 4), case a0 (1, 3, 4). "
+        "Hint: all need the same number of channels and dimensions."
+    )
+
+
+def test_masks_that_do_not_fit_the_mode_or_the_classes_are_refused() -> None:
+    channels = split(name="b", masks=np.ones((5, 1, 3, 4), np.uint8))
+    with pytest.raises(InvalidInputError) as caught:
+        data(val=channels)
+    assert str(caught.value) == (
+        "data 'toy': case b0 has a mask of shape (1, 3, 4); expected (3, 4) for 3 classes in mode 'multiclass'."
+    )
+    with pytest.raises(InvalidInputError, match=r"case a0 has a mask of shape \(3, 4\); expected \(2, 3, 4\) for 2"):
+        SegmentationData(
+            name="toy", mode="multilabel", classes=("one", "two"), train=split(), val=channels, test=split()
+        )
+    odd = split(name="c", masks=np.full((5, 3, 4), 3, np.uint8))
+    with pytest.raises(InvalidInputError, match=r"^data 'toy': case c0 has the mask value 3; expected 0 to 2\.$"):
+        data(test=odd)
+    unlabelled = split(name="c", masks=np.full((5, 3, 4), 255, np.uint8))
+    with pytest.raises(InvalidInputError, match=r"case c0 has the mask value 255; expected 0 to 2\."):
+        data(test=unlabelled)
+    assert replace(data(), test=unlabelled, ignore=True).ignore_index == 255
+    with pytest.raises(InvalidInputError, match=r"mask value 3; expected 0 to 2, or 255 for no label\."):
+        replace(data(), test=odd, ignore=True)
 
 
 def test_lengths_that_differ_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="found 5 images, 5 masks, 1 cases"):
         Split(split().images, split().masks, ("a",), ("a",))
+    with pytest.raises(InvalidInputError, match=r"^a split of 5 cases: found 1 digests\.$"):
+        Split(split().images, split().masks, split().cases, split().groups, ("x",))
+
+
+def test_a_mask_of_another_size_than_its_image_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"^case a: found an image \(1, 3, 4\) and a mask \(4, 3\)\.$"):
+        Split([np.zeros((1, 3, 4), np.float32)], [np.zeros((4, 3), np.uint8)], ("a",), ("a",))

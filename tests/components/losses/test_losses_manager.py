@@ -155,7 +155,7 @@ def test_a_loss_of_a_library_is_found_by_its_dotted_path() -> None:
         ({"type": "combined", "terms": ["dice"]}, "loss: terms: found .*expected a mapping"),
         ({"type": "combined", "terms": {}}, "terms: found none"),
         ({"type": "combined", "terms": {"dice": {}}, "weights": {"bce": 1.0}}, "weights: term: found 'bce'"),
-        ({"type": "no_such_package:Loss"}, "No module named 'no_such_package'. Hint: write package.module:Class"),
+        ({"type": "no_such_package:Loss"}, "there is no module 'no_such_package'. Hint: is it installed"),
         ({"type": "torch.nn:NoSuchLoss"}, "NoSuchLoss"),
         ({"type": "torch.nn:SoftMarginLoss", "gama": 1}, "with options 'gama'"),
         ({"type": "math:pi"}, "found float; expected a class"),

@@ -11,6 +11,7 @@ from components.data import Split, training_batches
 from components.errors import InvalidInputError, NonFiniteLossError
 from components.losses import CombinedLoss, LossManager
 from components.metrics.dice import Mode
+from components.metrics.masks import PackedMasks, hard_masks
 from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, small_unet, train_epoch
 
 CASES = {"binary": 1, "multilabel": 2, "multiclass": 3}
@@ -74,6 +75,75 @@ def test_the_score_does_not_depend_on_the_batch() -> None:
     model, data = small_unet(1, 3, channels=(4, 8)), split("multiclass", (8, 8))
     scores = [evaluate(model, data, mode="multiclass", batch=batch).mean for batch in (1, 2, 4)]
     assert scores == pytest.approx([scores[0]] * 3, abs=1e-3)
+
+
+def sizes(mode: Mode, *spatial: tuple[int, ...]) -> Split:
+    """A case of each size, of those that `split` makes."""
+    parts = [split(mode, size) for size in spatial]
+    names = tuple(f"case{index}" for index in range(len(parts)))
+    return Split([part.images[0] for part in parts], [part.masks[0] for part in parts], names, names)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel", "multiclass"])
+@pytest.mark.parametrize("spatial", [((5, 7), (8, 8), (9, 3)), ((3, 5, 6), (4, 4, 4))])
+def test_what_is_predicted_beyond_the_image_is_cut_off(mode: Mode, spatial: tuple[tuple[int, ...], ...]) -> None:
+    data, model = sizes(mode, *spatial), pointwise(mode, len(spatial[0]))
+    plain, padded = PackedMasks(mode), PackedMasks(mode)
+    scores = evaluate(model, data, mode=mode, batch=2, masks=plain)
+    again = evaluate(model, data, mode=mode, batch=2, divisor=8, masks=padded)
+    assert (again.mean, again.per_class, again.undefined) == (scores.mean, scores.per_class, scores.undefined)
+    assert np.array_equal(again.per_case, scores.per_case, equal_nan=True)
+    shapes = [mask.shape for mask in data.masks]
+    for image, mask, other in zip(data.images, plain.unpack(shapes), padded.unpack(shapes), strict=True):
+        with torch.inference_mode():
+            expected = hard_masks(model(torch.from_numpy(image)[None]), mode)[0]
+        assert np.array_equal(mask, expected)
+        assert np.array_equal(other, expected)
+
+
+def test_a_network_with_levels_scores_sizes_that_are_no_multiple() -> None:
+    data, model = sizes("multiclass", (9, 14), (16, 16), (5, 21)), small_unet(1, 3, channels=(4, 8, 8))
+    masks = PackedMasks("multiclass")
+    scores = evaluate(model, data, mode="multiclass", batch=4, divisor=4, masks=masks)
+    assert scores.per_case.shape == (3, 2)
+    assert [mask.shape for mask in masks.unpack([(9, 14), (16, 16), (5, 21)])] == [(9, 14), (16, 16), (5, 21)]
+
+
+def constant(*logits: float) -> nn.Module:
+    """A network that gives every pixel the same logits."""
+    model = nn.Conv2d(1, len(logits), 1)
+    model.weight.data.zero_()
+    model.bias = nn.Parameter(torch.tensor(logits))
+    return model
+
+
+def test_ignored_pixels_are_not_counted() -> None:
+    mask = np.array([[[1, 1, 0, 255], [1, 255, 255, 255]]], np.uint8)
+    data = Split([np.zeros((1, 2, 4), np.float32)], [mask], ("a",), ("a",))
+    model = constant(1.0)
+    assert evaluate(model, data, mode="binary", batch=1, ignore_index=255).mean == 2 * 3 / (2 * 3 + 1)
+    assert evaluate(model, data, mode="binary", batch=1, divisor=8, ignore_index=255).mean == 2 * 3 / (2 * 3 + 1)
+    assert evaluate(model, data, mode="binary", batch=1).mean == 2 * 7 / (2 * 7 + 1)  # 255 is not 0
+
+
+def test_classes_that_are_not_scored_do_not_count() -> None:
+    mask = np.array([[1, 1, 0, 0]], np.uint8)
+    data = Split([np.zeros((1, 1, 4), np.float32)], [mask], ("a",), ("a",))
+    model = constant(0.0, 1.0, -1.0)
+    with pytest.raises(InvalidInputError, match=r"foreground class\(es\) \[2\] occur in no case"):
+        evaluate(model, data, mode="multiclass", batch=1)
+    scores = evaluate(model, data, mode="multiclass", batch=1, scored=(True, False))
+    assert scores.mean == scores.per_class[0] == 2 * 2 / (2 * 2 + 2)
+    assert np.isnan(scores.per_class[1])
+
+
+def test_evaluation_leaves_the_weights_and_sets_the_mode() -> None:
+    model, data = small_unet(1, 3, channels=(4, 8)), split("multiclass", (8, 8))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.train()
+    evaluate(model, data, mode="multiclass", batch=4, divisor=2)
+    assert not model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_bf16_trains_and_scores_close_to_fp32() -> None:

@@ -78,10 +78,14 @@ def test_everything_without_a_partner_and_every_stem_that_stands_twice_come_toge
     assert refused(tmp_path) == [
         f"{tmp_path}/images/a.tif: a.png has the same stem. Hint: keep one of the two.",
         f"{tmp_path}/images/b.png: no mask of this stem in {tmp_path}/masks.",
-        f"{tmp_path}/images/case_7.png: no mask of this stem in {tmp_path}/masks. "
-        "Hint: case_7b.png is near; image and mask need the same stem.",
-        f"{tmp_path}/masks/case_7b.png: no image of this stem in {tmp_path}/images. "
-        "Hint: case_7.png is near; image and mask need the same stem.",
+        (
+            f"{tmp_path}/images/case_7.png: no mask of this stem in {tmp_path}/masks. "
+            "Hint: case_7b.png is near; image and mask need the same stem."
+        ),
+        (
+            f"{tmp_path}/masks/case_7b.png: no image of this stem in {tmp_path}/images. "
+            "Hint: case_7.png is near; image and mask need the same stem."
+        ),
         f"{tmp_path}/masks/x.png: no image of this stem in {tmp_path}/images.",
     ]
 
