@@ -28,11 +28,12 @@ def load_data(config: DataConfig) -> Folds:
 
 
 def describe_data(folds: Folds) -> dict[str, Any]:
-    """What the study's record says of its data: of the whole, and the number of folds."""
+    """What the study's record says of its data; with folds the fractions and sizes are those of the first."""
     first = summarize(folds[0])
     if len(folds) > 1:
         digest = hashlib.sha256("".join(fold.fingerprint for fold in folds).encode())
-        first |= {"folds": len(folds), "fingerprint": digest.hexdigest()}
+        cases = {"folds": [len(fold.val) for fold in folds], "test": len(folds[0].test)}
+        first |= {"folds": len(folds), "cases": cases, "fingerprint": digest.hexdigest()}
     return first | {"warnings": data_warnings(folds)}
 
 

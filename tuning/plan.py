@@ -39,11 +39,10 @@ def make_plan(
     kept = sum(entry.state != "running" for entry in entries)
     total = max(len(usual) + config.search.trials, len(entries))
     data = folds[0]
-    cases = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     stop = f"ASHA, from epoch {config.scheduler.grace}, best 1/{config.scheduler.reduction:g} go on"
     lines = [
         f"study     {config.name} in {directory.root}",
-        f"data      {data.name}: {cases}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
+        f"data      {data.name}: {_cases(folds)}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
         *(f"warning   {line}" for line in data_warnings(folds)),
         f"trials    {config.search.trials} drawn by {config.search.sampler}, and {len(usual)} baselines",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
@@ -78,6 +77,13 @@ def check_space(space: Space, config: StudyConfig) -> None:
 def _budget(config: StudyConfig) -> str:
     folds = config.data.folds
     return f"{config.training.epochs} epochs" + (f" in each of {folds} folds, a fold at a time" if folds else "")
+
+
+def _cases(folds: Folds) -> str:
+    if len(folds) > 1:
+        dealt = " + ".join(str(len(fold.val)) for fold in folds)
+        return f"{dealt} in {len(folds)} folds, {len(folds[0].test)} test"
+    return ", ".join(f"{len(split)} {name}" for name, split in folds[0].splits.items())
 
 
 def _sizes(data: SegmentationData) -> str:

@@ -55,7 +55,7 @@ def test_every_case_is_validated_in_one_fold_and_test_stays_apart(config: StudyC
     for fold in folds:
         assert set(fold.train.cases) == set(validated) - set(fold.val.cases)
         assert not set(fold.test.cases) & set(validated)
-    assert describe_data(folds)["folds"] == FOLDS
+    assert (describe_data(folds)["folds"], describe_data(folds)["cases"]) == (FOLDS, {"folds": [4, 4], "test": 2})
     assert describe_data(folds)["fingerprint"] != folds[0].fingerprint
 
 

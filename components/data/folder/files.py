@@ -114,9 +114,18 @@ def _read_tiff(path: Path) -> Array:
     import tifffile  # noqa: PLC0415 - as above
 
     with tifffile.TiffFile(path) as tiff:
+        array = _read_tiff_values(path)
+        if tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            return ~array if array.dtype.kind in "bu" else -array
+        return array
+
+
+def _read_tiff_values(path: Path) -> Array:
+    """The values as they are stored: a mask's are classes, also where a viewer shows 0 as white."""
+    import tifffile  # noqa: PLC0415 - as above
+
+    with tifffile.TiffFile(path) as tiff:
         array, axes, page = tiff.series[0].asarray(), tiff.series[0].axes, tiff.pages.first
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            array = ~array if array.dtype.kind in "bu" else -array
         alpha = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
         if any(sample in alpha for sample in page.extrasamples):
             axis = axes.index("S")
@@ -137,5 +146,9 @@ _IMAGE_READERS: dict[str, Callable[[Path], Array]] = {
     ".tiff": _read_tiff,
     ".npy": _read_npy,
 }
-_LABEL_READERS = {**_IMAGE_READERS, ".png": _read_picture_labels}
+_LABEL_READERS = _IMAGE_READERS | {
+    ".png": _read_picture_labels,
+    ".tif": _read_tiff_values,
+    ".tiff": _read_tiff_values,
+}
 SUFFIXES = tuple(_IMAGE_READERS)

@@ -33,11 +33,11 @@ class Folder:
     cases: dict[str, Case]
     masks: dict[str, Mask]
 
-    def data(self, parts: Stems, groups: Mapping[str, str], name: str = "") -> SegmentationData:
+    def data(self, parts: Stems, groups: Mapping[str, str]) -> SegmentationData:
         """The data set with these stems in train, val and test."""
         classes = self.classes
         return SegmentationData(
-            name=name or self.root.resolve().name,
+            name=self.root.resolve().name,
             mode=classes.mode,
             classes=classes.names,
             train=self._split(parts["train"], groups),
@@ -146,9 +146,8 @@ def split_folder(
                 "test": parts["test"],
             },
             groups,
-            f"{folder.root.resolve().name}, fold {number} of {folds}",
         )
-        for number, fold in enumerate(dealt, start=1)
+        for fold in dealt
     ]
 
 

@@ -72,7 +72,7 @@ def split_in_folds(groups: Mapping[str, str], folds: int, seed: int) -> list[lis
 
 def _deal(groups: Mapping[str, str], shares: Mapping[str, float], seed: int, where: str) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
-    for stem in sorted(groups):
+    for stem in groups:
         members.setdefault(groups[stem], []).append(stem)
     if len(members) < len(shares):
         raise InvalidInputError(

@@ -179,11 +179,12 @@ def test_a_tiff_loses_its_alpha(tmp_path: Path) -> None:
     assert_reads(tmp_path / "c.tif", GREY[..., None])
 
 
-def test_a_tiff_where_white_is_0_is_turned_round(tmp_path: Path) -> None:
-    assert_reads(tiff(tmp_path / "a.tif", GREY, photometric="miniswhite"), 255 - GREY)
-    assert_reads(tiff(tmp_path / "b.tif", GREY > 100, photometric="miniswhite"), GREY <= 100)
+def test_an_image_where_white_is_0_is_turned_round_and_a_mask_is_not(tmp_path: Path) -> None:
     floats = GREY.astype(np.float32)
-    assert_reads(tiff(tmp_path / "c.tif", floats, photometric="miniswhite"), -floats)
+    for name, stored, seen in (("a", GREY, 255 - GREY), ("b", GREY > 100, GREY <= 100), ("c", floats, -floats)):
+        path = tiff(tmp_path / f"{name}.tif", stored, photometric="miniswhite")
+        assert np.array_equal(read_image(path), seen)
+        assert np.array_equal(read_labels(path), stored)
 
 
 @pytest.mark.parametrize(

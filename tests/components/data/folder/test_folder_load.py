@@ -230,7 +230,7 @@ def test_folds_share_their_arrays_and_validate_each_case_once(tmp_path: Path) ->
     folder = open_folder(png_folder(tmp_path / "discs"))
     (whole,) = split_folder(folder, seed=3)
     folds = split_folder(folder, seed=3, folds=4)
-    assert [fold.name for fold in folds] == [f"discs, fold {number} of 4" for number in (1, 2, 3, 4)]
+    assert [fold.name for fold in folds] == ["discs"] * 4
     pooled = sorted((*whole.train.cases, *whole.val.cases))
     assert sorted(case for fold in folds for case in fold.val.cases) == pooled
     for fold in folds:
@@ -276,7 +276,7 @@ def test_the_data_is_named_for_the_folder_even_where_the_path_does_not_say_it(
     monkeypatch.chdir(png_folder(tmp_path / "discs", cases=4))
     folder = open_folder(Path())
     assert split_folder(folder)[0].name == "discs"
-    assert split_folder(folder, folds=2)[0].name == "discs, fold 1 of 2"
+    assert split_folder(folder, folds=2)[0].name == "discs"
 
 
 def real(name: str, **options: Any) -> SegmentationData:
