@@ -10,9 +10,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
-from components.losses.focal import sigmoid_focal, softmax_focal
+from components.losses.focal import softmax_focal
 from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision, prepare
+from components.losses.shared_sums import Summed, required
+from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
+from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
 
 BCEVariant = Literal["bce", "focal"]
 
@@ -94,6 +97,57 @@ class EnhancedBCELoss(nn.Module):
                 return self._over_classes(logits, target, valid)
             return self._per_channel(logits, target, valid)
 
+    @property
+    def needs(self) -> Needs | ClassNeeds | None:
+        """Which sums the loss is made of; None where smoothing needs every pixel."""
+        smooth, focal = self.label_smoothing > 0, self.variant == "focal"
+        if smooth and (focal or self.pos_weight is not None):
+            return None
+        if focal:
+            return ClassNeeds(gamma=self.gamma) if self.mode == "multiclass" else Needs(gamma=self.gamma)
+        if self.mode == "multiclass":
+            return ClassNeeds(entropy=True, plain=smooth)
+        return Needs(entropy=True, positive=self.pos_weight is not None, even=smooth)
+
+    def from_sums(self, summed: Summed) -> Tensor:
+        """The loss from sums that may serve other losses too."""
+        sums = summed.sums
+        if isinstance(sums, SoftmaxSums):
+            return self._classes_from_sums(sums)
+        if self.variant == "focal":
+            return self._focal_per_channel(summed)
+        total = required(sums.entropy)
+        if self.label_smoothing > 0:
+            total = (1 - self.label_smoothing) * total + self.label_smoothing * required(sums.even)
+        if self.pos_weight is not None:
+            total = total + (self.pos_weight.to(total) - 1) * required(sums.positive)
+        return summed.mean(self._weighted(total))
+
+    def _classes_from_sums(self, sums: SoftmaxSums) -> Tensor:
+        """Normalised as in torch: by the sum of the true classes' weights."""
+        norm = self._weighted(required(sums.truth)).sum()
+        norm = torch.where(norm > 0, norm, 1)
+        if self.variant == "focal":
+            return self._weighted(required(sums.focal)).sum() / norm
+        loss = self._weighted(required(sums.entropy)).sum() / norm
+        if self.label_smoothing == 0:
+            return loss
+        every = self._weighted(required(sums.plain))
+        return (1 - self.label_smoothing) * loss + self.label_smoothing * every.sum() / (norm * every.shape[1])
+
+    def _focal_per_channel(self, summed: Summed) -> Tensor:
+        sums = summed.sums
+        if not isinstance(sums, SigmoidSums):
+            raise TypeError("expected the sums of sigmoid logits")
+        of_true, of_false = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
+        return summed.mean(self._weighted(of_true * required(sums.focal_true) + of_false * required(sums.focal_false)))
+
+    def _weighted(self, totals: Tensor) -> Tensor:
+        if self.class_weights is None:
+            return totals
+        require_length("class_weights", self.class_weights, totals.shape[1])
+        return totals * self.class_weights.to(totals)
+
     def extra_repr(self) -> str:
         """Name the mode and the variant."""
         return f"mode={self.mode!r}, variant={self.variant!r}"
@@ -123,8 +177,11 @@ class EnhancedBCELoss(nn.Module):
             if valid is None:
                 return entropy(logits, target)
             return valid_mean(entropy(logits, target, reduction="none"), valid)
-        losses = sigmoid_focal(logits, target, gamma=self.gamma, alpha=self.alpha)
-        return valid_mean(losses if weights is None else losses * weights, valid)
+        if valid is not None:
+            target = torch.where(valid, target, 0)  # smoothing moved the ignored ones too
+        return self._focal_per_channel(
+            Summed(sigmoid_sums(logits, target, Needs(gamma=self.gamma), valid), valid, logits.numel())
+        )
 
     def _positive(self, logits: Tensor) -> Tensor | None:
         if self.pos_weight is None:
@@ -140,18 +197,19 @@ class EnhancedBCELoss(nn.Module):
             if valid is None:
                 return entropy(logits, target)
             pixels = entropy(logits, target, reduction="none")
+        elif self.label_smoothing == 0:
+            return self.from_sums(Summed(softmax_sums(logits, target, ClassNeeds(gamma=self.gamma), valid), valid, 0))
         else:
-            pixels = self._focal_pixels(logits, target, weights)
+            pixels = self._smoothed_focal_pixels(logits, target, weights)
         true_weights = None if weights is None else weights[target]
         return valid_mean(pixels, None if valid is None else valid.squeeze(1), true_weights)
 
-    def _focal_pixels(self, logits: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+    def _smoothed_focal_pixels(self, logits: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         losses = softmax_focal(logits, self.gamma)
         if weights is not None:
             losses = losses * _per_class(weights, logits)
         pixels = losses.gather(1, target.unsqueeze(1)).squeeze(1)
-        smooth = self.label_smoothing
-        return (1 - smooth) * pixels + smooth * losses.mean(1) if smooth > 0 else pixels
+        return (1 - self.label_smoothing) * pixels + self.label_smoothing * losses.mean(1)
 
 
 def _per_class(values: Tensor, logits: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from components.losses._checks import require_known, require_number
 from components.losses.breakdown import LossBreakdown
 from components.losses.inputs import full_precision, widened
 from components.losses.running import RunningMeans
+from components.losses.shared_sums import term_values
 
 
 class CombinedLoss(nn.Module):
@@ -89,18 +90,13 @@ class CombinedLoss(nn.Module):
             target: as in `forward`.
             watched: compute terms of weight 0 too, without gradient.
         """
-        trained: dict[str, Tensor] = {}
-        values: dict[str, Tensor] = {}
+        asleep = {name for name, weight in self._weights.items() if weight == 0}
+        terms = {name: term for name, term in self.terms.items() if watched or name not in asleep}
         with full_precision(logits):
-            logits = widened(logits)
-            for name, term in self.terms.items():
-                if self._weights[name] > 0:
-                    trained[name] = _scalar(name, term(logits, target))
-                    values[name] = trained[name].detach()
-                elif watched:
-                    with torch.no_grad():
-                        values[name] = _scalar(name, term(logits, target))
-            total = torch.stack([self._weights[name] * value for name, value in trained.items()]).sum()
+            found = term_values(terms, widened(logits), target, without_gradient=asleep)
+            found = {name: _scalar(name, value) for name, value in found.items()}
+            total = torch.stack([self._weights[name] * found[name] for name in found if name not in asleep]).sum()
+        values = {name: value.detach() for name, value in found.items()}
         if torch.is_grad_enabled():
             self._means.add(values, cases=len(logits))
         return LossBreakdown(total, values)

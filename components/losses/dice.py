@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
 from components.losses.ignored import checked_ignore_index, valid_mean
-from components.losses.inputs import MODES, Mode, full_precision, prepare
+from components.losses.inputs import MODES, Mode, full_precision
 from components.losses.region_sums import RegionSums, counted_regions, region_sums
+from components.losses.shared_sums import Summed, sum_pixels
+from components.losses.sigmoid_sums import Needs
+from components.losses.softmax_sums import ClassNeeds
 
 DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 
@@ -104,15 +107,23 @@ class EnhancedDiceLoss(nn.Module):
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
-            sums = region_sums(logits, target, self.mode, valid, pooled=self.batch)
-            if not self.include_background:
-                sums = RegionSums(*(values[..., 1:] for values in sums))
-            losses = self._losses(sums)
-            if self.class_weights is not None:
-                require_length("class_weights", self.class_weights, losses.shape[-1])
-                losses = losses * self.class_weights.to(losses)
-            return valid_mean(losses, counted_regions(valid, pooled=self.batch))
+            return self.from_sums(sum_pixels(logits, target, self.mode, self.ignore_index, self.needs))
+
+    @property
+    def needs(self) -> Needs | ClassNeeds:
+        """Which sums the loss is made of."""
+        return ClassNeeds(regions=True) if self.mode == "multiclass" else Needs(regions=True)
+
+    def from_sums(self, summed: Summed) -> Tensor:
+        """The loss from sums that may serve other losses too."""
+        sums = region_sums(summed, pooled=self.batch)
+        if not self.include_background:
+            sums = RegionSums(*(values[..., 1:] for values in sums))
+        losses = self._losses(sums)
+        if self.class_weights is not None:
+            require_length("class_weights", self.class_weights, losses.shape[-1])
+            losses = losses * self.class_weights.to(losses)
+        return valid_mean(losses, counted_regions(summed.valid, pooled=self.batch))
 
     def extra_repr(self) -> str:
         """Name the mode and the variant."""

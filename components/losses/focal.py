@@ -1,28 +1,7 @@
-"""Focal losses in logits, pixel by pixel (Lin et al. 2017, eq. 4-5)."""
+"""Softmax focal loss, pixel by pixel (Lin et al. 2017, eq. 4)."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
-
-
-def sigmoid_focal(logits: Tensor, target: Tensor, *, gamma: float, alpha: float | None) -> Tensor:
-    """Return `-a_t (1 - p_t)^gamma log p_t` of every pixel and channel.
-
-    Soft targets mix the loss of 1 and of 0 linearly. The power is taken as exp(gamma log(1 - p)), which has a finite
-    slope everywhere, also for gamma below 1.
-
-    Args:
-        logits: any shape, floating.
-        target: same shape, 0-1.
-        gamma: focus; 0 gives BCE.
-        alpha: weight of the foreground, 1 - alpha of the background; None leaves both at 1.
-    """
-    log_p, log_q = logsigmoid(logits), logsigmoid(-logits)
-    foreground = -(gamma * log_q).exp() * log_p * target
-    background = -(gamma * log_p).exp() * log_q * (1 - target)
-    if alpha is None:
-        return foreground + background
-    return alpha * foreground + (1 - alpha) * background
 
 
 def softmax_focal(logits: Tensor, gamma: float) -> Tensor:

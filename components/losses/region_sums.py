@@ -1,11 +1,10 @@
-"""The statistics pass: the few sums through which every region loss sees the prediction."""
+"""The few sums through which every region loss sees the prediction."""
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from components.losses.inputs import Mode
+from components.losses.shared_sums import Summed, required
 
 
 class RegionSums(NamedTuple):
@@ -22,29 +21,16 @@ class RegionSums(NamedTuple):
     truth: Tensor
 
 
-def region_sums(logits: Tensor, target: Tensor, mode: Mode, valid: Tensor | None = None, *, pooled: bool) -> RegionSums:
-    """Sum p*g, p and g over the valid pixels of space, and over the batch when pooled.
+def region_sums(summed: Summed, *, pooled: bool) -> RegionSums:
+    """The three sums of each region.
 
     Args:
-        logits: `(B, C, *spatial)` fp32 or fp64, as `prepare` returns them.
-        target: as `prepare` returns it.
-        mode: softmax over C for `multiclass`, otherwise a sigmoid per channel.
-        valid: as `prepare` returns it; None for all.
+        summed: with the sums that `regions` asks for.
         pooled: one sum for the whole batch instead of one per sample.
     """
-    if mode == "multiclass":
-        probs = logits.softmax(1)
-        one = 1.0 if valid is None else valid.to(probs)
-        target = torch.zeros_like(probs).scatter_(1, target.unsqueeze(1), one)
-    else:
-        probs = logits.sigmoid()
-    if valid is not None:
-        # where, not a product: its gradient is exactly 0 whatever comes back from a region without valid pixels.
-        probs = torch.where(valid, probs, 0.0)
-    axes = tuple(range(2, logits.ndim))
-    if pooled:
-        axes = (0, *axes)
-    return RegionSums((probs * target).sum(axes), probs.sum(axes), target.sum(axes))
+    sums = summed.sums
+    found = [required(value) for value in (sums.overlap, sums.predicted, sums.truth)]
+    return RegionSums(*((value.sum(0) for value in found) if pooled else found))
 
 
 def counted_regions(valid: Tensor | None, *, pooled: bool) -> Tensor | None:

@@ -210,6 +210,7 @@ def test_a_loss_that_overflows_under_an_ignored_pixel_does_no_harm(variant: Any)
 
 
 @every_kind
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own tracing does it
 def test_a_loss_that_ignores_compiles_to_one_graph(kind: str, mode: Any) -> None:
     logits, target = batch(mode, (6, 4))
     target = scattered(target)

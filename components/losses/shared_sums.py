@@ -1,0 +1,123 @@
+"""Losses that are made of a few sums over the pixels, so that several of them share one pass over the logits."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from components.losses.inputs import Mode, prepare
+from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
+from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
+
+PixelSums = SigmoidSums | SoftmaxSums
+
+
+@dataclass(frozen=True)
+class Summed:
+    """The sums of a batch, with what their heads need besides.
+
+    Attributes:
+        sums: `(B, C)` each, those that were asked for.
+        valid: which pixels count, as `prepare` returns it; None for all.
+        entries: of the logits.
+    """
+
+    sums: PixelSums
+    valid: Tensor | None
+    entries: int
+
+    def mean(self, totals: Tensor) -> Tensor:
+        """Mean over the valid entries of what was summed, `(B, C)`; 0 where none is valid."""
+        if self.valid is None:
+            return totals.sum() / self.entries
+        return totals.sum() / self.valid.sum().clamp_min(1)
+
+
+def required(value: Tensor | None) -> Tensor:
+    """A sum that was asked for."""
+    if value is None:
+        raise RuntimeError("this sum was not asked for")
+    return value
+
+
+@runtime_checkable
+class MadeOfSums(Protocol):
+    """A loss that needs nothing of the logits but sums."""
+
+    mode: Mode
+    ignore_index: int | None
+
+    @property
+    def needs(self) -> Needs | ClassNeeds | None:
+        """Which sums; None where its options need more than sums."""
+
+    def from_sums(self, summed: Summed) -> Tensor:
+        """The scalar loss."""
+
+
+def sum_pixels(
+    logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None, needs: Needs | ClassNeeds
+) -> Summed:
+    """Check a batch and take its sums in one pass.
+
+    Args:
+        logits: `(B, C, *spatial)`, floating.
+        target: see `components.losses.inputs.prepare`.
+        mode: what the channels mean.
+        ignore_index: value of target pixels that do not count.
+        needs: which sums; `ClassNeeds` for `multiclass`.
+    """
+    logits, target, valid = prepare(logits, target, mode, ignore_index)
+    if isinstance(needs, ClassNeeds):
+        return Summed(softmax_sums(logits, target, needs, valid), valid, logits.numel())
+    return Summed(sigmoid_sums(logits, target, needs, valid), valid, logits.numel())
+
+
+def joined(needs: Iterable[Needs | ClassNeeds]) -> Needs | ClassNeeds | None:
+    """One need for several losses of the same mode; None where their focal exponents differ."""
+    needs = list(needs)
+    gammas = {need.gamma for need in needs if need.gamma is not None}
+    if len(gammas) > 1:
+        return None
+    flags = {
+        field.name: any(getattr(need, field.name) for need in needs)
+        for field in fields(needs[0])
+        if field.name != "gamma"
+    }
+    return type(needs[0])(**flags, gamma=next(iter(gammas), None))
+
+
+def term_values(
+    terms: Mapping[str, nn.Module], logits: Tensor, target: Tensor, *, without_gradient: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Each loss's value; those that are made of sums share one pass.
+
+    Args:
+        terms: losses by name.
+        logits: `(B, C, *spatial)`, floating.
+        target: what the losses take.
+        without_gradient: names of losses that only need a value.
+    """
+    sharing = {name: term for name, term in terms.items() if isinstance(term, MadeOfSums) and term.needs is not None}
+    summed = _sum_for(list(sharing.values()), logits, target) if len(sharing) > 1 else None
+    values = {}
+    for name, term in terms.items():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and name not in without_gradient):
+            if summed is not None and name in sharing:
+                values[name] = sharing[name].from_sums(summed)
+            else:
+                values[name] = term(logits, target)
+    return values
+
+
+def _sum_for(terms: list[MadeOfSums], logits: Tensor, target: Tensor) -> Summed | None:
+    """The sums of all these losses; None where they cannot share, or where it would not pay."""
+    needs = joined(term.needs for term in terms if term.needs is not None)
+    if needs is None or len({(term.mode, term.ignore_index) for term in terms}) > 1:
+        return None
+    # Measured (benchmarks/losses.py): torch's own BCE beside a pass of its own is faster than both in one pass.
+    if isinstance(needs, Needs) and needs.gamma is None:
+        return None
+    return sum_pixels(logits, target, terms[0].mode, terms[0].ignore_index, needs)
