@@ -13,6 +13,7 @@ import yaml
 from components.errors import ComponentError
 from search_spaces.errors import SpaceError
 from tuning.config import StudyConfig, set_by_path
+from tuning.config.paths import split_path
 from tuning.config.problems import dotted_path
 from tuning.errors import StudyConfigError
 from tuning.yaml_text import StudyLoader, parse, unshared
@@ -132,7 +133,7 @@ def _lay_over(file: StudyFile, override: str) -> None:
     key, separator, text = (part.strip() for part in override.partition("="))
     if not separator or not key:
         raise StudyConfigError(f"-s {override}: expected key=value, such as training.lr=1e-3.")
-    shown = dotted_path(key.split("."))
+    shown = dotted_path(split_path(key))
     loader, _, value = parse(text, f"-s {shown}")
     layer: dict[str, Any] = {}
     set_by_path(layer, key, value)
@@ -140,7 +141,7 @@ def _lay_over(file: StudyFile, override: str) -> None:
     file.places[shown] = "-s"
     _resolve(file, layer, Path.cwd())
     try:
-        set_by_path(file.settings, key, reduce(dict.__getitem__, key.split("."), layer))
+        set_by_path(file.settings, key, reduce(dict.__getitem__, split_path(key), layer))
     except StudyConfigError as error:
         raise StudyConfigError(f"-s {error}") from None
     file.problems += [f"-s {shown} {problem}" for _, problem in loader.duplicates]

@@ -341,3 +341,13 @@ def test_checkpoints_kept_by_default_depend_on_the_strategy() -> None:
         return StudyConfig.load(MINIMAL | {"checkpoint": {"strategy": strategy, **settings}}).checkpoint.keep
 
     assert (keep("best"), keep("all"), keep("all", max_checkpoints=3)) == (1, None, 3)
+
+
+def test_a_parameter_of_the_space_can_be_set_by_its_dotted_name(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("name: toy\ndata: {build: a.b:c}\nsearch: {space: {presets: [loss_weights]}}\n")
+    file = read_study_file(path, ["search.space.parameters.training.lr={float: [1e-4, 1e-2], log: true}"])
+    assert file.load().search.space == {
+        "presets": ["loss_weights"],
+        "parameters": {"training.lr": {"float": [1e-4, 1e-2], "log": True}},
+    }

@@ -4,6 +4,20 @@ from typing import Any
 
 from tuning.errors import StudyConfigError
 
+_PARAMETERS = "search.space.parameters."  # what follows is the name of one parameter, dots and all
+
+
+def split_path(path: str) -> list[str]:
+    """The keys that a dotted path goes through.
+
+    Example:
+        >>> split_path("search.space.parameters.training.lr")
+        ['search', 'space', 'parameters', 'training.lr']
+    """
+    if path.startswith(_PARAMETERS) and path != _PARAMETERS:
+        return [*_PARAMETERS.split(".")[:-1], path.removeprefix(_PARAMETERS)]
+    return path.split(".")
+
 
 def set_by_path(settings: dict[str, Any], path: str, value: Any) -> None:
     """Set `settings["a"]["b"] = value` for the dotted path `a.b`, making mappings on the way.
@@ -11,7 +25,7 @@ def set_by_path(settings: dict[str, Any], path: str, value: Any) -> None:
     Raises:
         StudyConfigError: what stands on the way is no mapping.
     """
-    *parents, last = path.split(".")
+    *parents, last = split_path(path)
     for depth, name in enumerate(parents, 1):
         settings = settings.setdefault(name, {})
         if not isinstance(settings, dict):

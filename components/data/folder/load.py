@@ -12,8 +12,10 @@ from components.data.folder.labels import Classes, decide_classes, listed
 from components.data.folder.pairs import find_pairs
 from components.data.folder.problems import Problems
 from components.data.folder.splits import DEFAULT_RATIO, Stems, read_split, split_by_ratio, split_in_folds
+from components.errors import InvalidInputError
 
 SPLIT_FILE = "split.json"
+_LOSSY = "JPEG changes values; save masks as PNG"
 Grouping = Callable[[Sequence[str]], dict[str, str]]
 
 
@@ -94,7 +96,7 @@ def open_folder(
         ('foreground',)
     """
     cases = {case.pair.stem: case for case in read_cases(find_pairs(root, images, masks), normalize)}
-    meaning = decide_classes({value for case in cases.values() for value in case.values}, classes, ignore)
+    meaning = _decide(list(cases.values()), classes, ignore)
     problems = Problems()
     for case in cases.values():
         for value, count in meaning.strangers(case.values).items():
@@ -151,10 +153,23 @@ def split_folder(
     ]
 
 
+def _decide(cases: Sequence[Case], classes: Sequence[str] | Mapping[str, int] | None, ignore: int | None) -> Classes:
+    try:
+        return decide_classes({value for case in cases for value in case.values}, classes, ignore)
+    except InvalidInputError as error:
+        if classes is None and any(_is_lossy(case) for case in cases):
+            raise InvalidInputError(f"{error} Or: {_LOSSY}.") from error
+        raise
+
+
+def _is_lossy(case: Case) -> bool:
+    return case.pair.mask.suffix.lower() in (".jpg", ".jpeg")
+
+
 def _stranger(case: Case, value: int, count: int, classes: Classes) -> str:
     hint = (
-        "JPEG changes values; save masks as PNG"
-        if case.pair.mask.suffix.lower() in (".jpg", ".jpeg")
+        _LOSSY
+        if _is_lossy(case)
         else "add it to data.classes, or name it in data.ignore if it marks pixels without a label"
     )
     return (
