@@ -24,15 +24,6 @@ except SystemExit:
     pass
 """
 
-HELP = """
-import sys, tuning.cli
-sys.argv = ["segtune", "--help"]
-try:
-    tuning.cli.main()
-except SystemExit:
-    pass
-"""
-
 
 def imports_of(path: Path) -> set[str]:
     found: set[str] = set()
