@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,20 +13,73 @@ from components.errors import ComponentError, InvalidInputError
 from components.losses._checks import listed, require_known
 from components.losses.bce import EnhancedBCELoss
 from components.losses.dice import EnhancedDiceLoss
-from components.losses.inputs import Mode
+from components.losses.distance import BoundaryLoss, HausdorffLoss
+from components.losses.generalized import GeneralizedDiceLoss
+from components.losses.inputs import MODES, Mode
+from components.losses.log_cosh import LogCoshDiceLoss
+from components.losses.lovasz import LovaszLoss
+from components.losses.matthews import MatthewsLoss
+from components.losses.semimetric import DiceSemimetricLoss
+from components.losses.skeleton import ClDiceLoss, SkeletonRecallLoss
+from components.losses.squared import SquaredDiceLoss
+from components.losses.topk import TopKLoss
+from components.losses.unified_focal import UnifiedFocalLoss
 
-_SMOOTHED = ("smooth_nr", "smooth_dr", "batch", "include_background", "class_weights")
+_CLASSES = ("include_background", "class_weights")
+_SMOOTHED = ("smooth_nr", "smooth_dr", "batch", *_CLASSES)
 _CROSS_ENTROPY = ("pos_weight", "label_smoothing", "class_weights")
 
-# What builds each kind from a mode, and the options it takes besides the mode.
-_KINDS: dict[str, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
-    "dice": (partial(EnhancedDiceLoss, variant="dice"), _SMOOTHED),
-    "jaccard": (partial(EnhancedDiceLoss, variant="jaccard"), _SMOOTHED),
-    "tversky": (partial(EnhancedDiceLoss, variant="tversky"), ("alpha", "beta", *_SMOOTHED)),
-    "focal_tversky": (partial(EnhancedDiceLoss, variant="focal_tversky"), ("alpha", "beta", "gamma", *_SMOOTHED)),
-    "bce": (partial(EnhancedBCELoss, variant="bce"), _CROSS_ENTROPY),
-    "ce": (partial(EnhancedBCELoss, variant="bce"), _CROSS_ENTROPY),
-    "focal": (partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights")),
+
+@dataclass(frozen=True)
+class Kind:
+    """What a name of a loss term stands for.
+
+    Attributes:
+        build: makes the term from `mode`, `ignore_index` and options.
+        options: the names of these options.
+        modes: for which it makes sense.
+        reason: why not for the others, with a hint.
+        soft_labels: whether targets between 0 and 1 mean what they say; otherwise they are cut at ½.
+    """
+
+    build: Callable[..., nn.Module]
+    options: tuple[str, ...]
+    modes: tuple[Mode, ...] = MODES
+    reason: str = ""
+    soft_labels: bool = True
+
+
+_KINDS: dict[str, Kind] = {
+    "dice": Kind(partial(EnhancedDiceLoss, variant="dice"), _SMOOTHED),
+    "jaccard": Kind(partial(EnhancedDiceLoss, variant="jaccard"), _SMOOTHED),
+    "tversky": Kind(partial(EnhancedDiceLoss, variant="tversky"), ("alpha", "beta", *_SMOOTHED)),
+    "focal_tversky": Kind(partial(EnhancedDiceLoss, variant="focal_tversky"), ("alpha", "beta", "gamma", *_SMOOTHED)),
+    "squared_dice": Kind(SquaredDiceLoss, _SMOOTHED),
+    "log_cosh_dice": Kind(LogCoshDiceLoss, _SMOOTHED),
+    "generalized_dice": Kind(GeneralizedDiceLoss, ("smooth_nr", "smooth_dr", "batch", "include_background")),
+    "dice_semimetric": Kind(DiceSemimetricLoss, _SMOOTHED),
+    "mcc": Kind(MatthewsLoss, _SMOOTHED),
+    "lovasz": Kind(LovaszLoss, ("per_image", "classes", *_CLASSES), soft_labels=False),
+    "bce": Kind(partial(EnhancedBCELoss, variant="bce"), _CROSS_ENTROPY),
+    "ce": Kind(
+        partial(EnhancedBCELoss, variant="bce"),
+        _CROSS_ENTROPY,
+        modes=("multiclass",),
+        reason="softmax needs exclusive classes, mode is {mode!r}. Hint: use 'bce'.",
+    ),
+    "focal": Kind(partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights")),
+    "topk": Kind(TopKLoss, ("share", "class_weights")),
+    "asymmetric_focal": Kind(partial(UnifiedFocalLoss, weight=0.0, delta=0.7, gamma=2.0), ("delta", "gamma")),
+    "asymmetric_focal_tversky": Kind(
+        partial(UnifiedFocalLoss, weight=1.0, delta=0.7, gamma=0.75), ("delta", "gamma", "smooth")
+    ),
+    "unified_focal": Kind(UnifiedFocalLoss, ("weight", "delta", "gamma", "smooth")),
+    "hausdorff": Kind(HausdorffLoss, ("alpha", *_CLASSES)),
+    "boundary": Kind(BoundaryLoss, _CLASSES, soft_labels=False),
+    "cldice": Kind(ClDiceLoss, ("iterations", "smooth", "batch", *_CLASSES)),
+    "skeleton_recall": Kind(
+        SkeletonRecallLoss, ("iterations", "tube", "smooth", "batch", "class_weights"), soft_labels=False
+    ),
 }
 
 _IGNORE_HINT = " Hint: add an `ignore_index` argument (pixels whose target equals it must not count)."
@@ -34,6 +88,16 @@ _IGNORE_HINT = " Hint: add an `ignore_index` argument (pixels whose target equal
 def kinds() -> tuple[str, ...]:
     """Return the names of the built-in kinds."""
     return tuple(_KINDS)
+
+
+def built_in(kind: str) -> Kind:
+    """Return what a built-in kind is.
+
+    Raises:
+        InvalidInputError: no such kind.
+    """
+    require_known("loss kind", kind, tuple(_KINDS))
+    return _KINDS[kind]
 
 
 def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None = None) -> nn.Module:
@@ -53,12 +117,12 @@ def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
         return _build_own(kind, mode, options, ignore_index)
     if not isinstance(kind, str) or kind not in _KINDS:
         require_known("loss kind", kind, (*_KINDS, "package.module:Class"))
-    if kind == "ce" and mode != "multiclass":
-        raise InvalidInputError(f"loss kind 'ce': softmax needs exclusive classes, mode is {mode!r}. Hint: use 'bce'.")
-    build, known = _KINDS[kind]
+    found = _KINDS[kind]
+    if mode not in found.modes:
+        raise InvalidInputError(f"loss kind {kind!r}: {found.reason.format(mode=mode)}")
     for name in options:
-        require_known(f"loss kind {kind!r}: option", name, known)
-    return build(mode=mode, ignore_index=ignore_index, **options)
+        require_known(f"loss kind {kind!r}: option", name, found.options)
+    return found.build(mode=mode, ignore_index=ignore_index, **options)
 
 
 def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None) -> nn.Module:
