@@ -90,7 +90,7 @@ class SkeletonRecallLoss(ChannelLoss):
     `multiclass` the skeleton is that of all foreground together, as there, and background does not count.
 
     The paper thins the truth with scikit-image while loading; here the skeleton is the morphological one, by
-    `iterations` erosions on the device, which may have gaps of a pixel that the tube closes. Recall alone is best for
+    `iterations` erosions on the device, which may have small gaps; the tube narrows them. Recall alone is best for
     foreground everywhere: use it beside Dice and cross-entropy.
 
     Ignored pixels neither erode nor dilate others, are in no sum and get no gradient; a region without a valid pixel is

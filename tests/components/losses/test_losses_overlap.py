@@ -50,7 +50,7 @@ FORMULAS: list[tuple[type[nn.Module], Callable[[Array, Array], float]]] = [
 
 def batch(mode: str, *, soft: bool = False) -> tuple[Tensor, Tensor, Array, Array]:
     """Logits and target, and the probabilities and truths of each class as arrays `(2, C, 12)`."""
-    generator = torch.Generator().manual_seed(7)
+    generator = torch.Generator().manual_seed(2)
     channels = 1 if mode == "binary" else 3
     logits = torch.randn(2, channels, 3, 4, dtype=torch.float64, generator=generator)
     if mode == "multiclass":
@@ -105,7 +105,7 @@ def test_ignored_pixels_are_cut_out_of_the_formula(
     loss: Any, formula: Callable[[Array, Array], float], mode: str
 ) -> None:
     logits, target, p, g = batch(mode)
-    kept = np.arange(12) % 3 > 0
+    kept = np.arange(12) % 5 > 0
     target = target.masked_fill(torch.from_numpy(~kept).view(target.shape[-2:]), 255)
     expected = np.mean([formula(p[i, c, kept], g[i, c, kept]) for i in range(2) for c in range(p.shape[1])])
     assert loss(mode, ignore_index=255, **EXACT)(logits, target).item() == pytest.approx(expected, rel=1e-9)
