@@ -13,14 +13,15 @@ from components.losses._checks import class_vector, require_known, require_lengt
 from components.losses.focal import softmax_focal
 from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision, prepare
-from components.losses.shared_sums import Summed, required
-from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
-from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
+from components.losses.needs import ClassNeeds, Needs
+from components.losses.shared_sums import MadeOfSums, Summed, required
+from components.losses.sigmoid_sums import SigmoidSums, sigmoid_sums
+from components.losses.softmax_sums import SoftmaxSums, softmax_sums
 
 BCEVariant = Literal["bce", "focal"]
 
 
-class EnhancedBCELoss(nn.Module):
+class EnhancedBCELoss(nn.Module, MadeOfSums):
     """Cross-entropy of each pixel, or its focal form, then the mean over pixels as torch takes it.
 
     - `binary`, `multilabel`: BCE per channel; `focal` is Lin et al. 2017, eq. 5. Mean over pixels and channels.

@@ -9,10 +9,9 @@ from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
 from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision
+from components.losses.needs import ClassNeeds, Needs
 from components.losses.region_sums import RegionSums, counted_regions, region_sums
-from components.losses.shared_sums import Summed, sum_pixels
-from components.losses.sigmoid_sums import Needs
-from components.losses.softmax_sums import ClassNeeds
+from components.losses.shared_sums import MadeOfSums, Summed, sum_pixels
 
 DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 
@@ -20,7 +19,7 @@ DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 _FOCAL_FLOOR = 1e-7
 
 
-class EnhancedDiceLoss(nn.Module):
+class EnhancedDiceLoss(nn.Module, MadeOfSums):
     """One minus an overlap score, per sample and class (or pooled over the batch), then the mean.
 
     With I, P and G the sums of p*g, p and g, and nr, dr the smoothing terms:

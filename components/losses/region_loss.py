@@ -11,10 +11,9 @@ from components.losses._checks import class_vector, require_known, require_lengt
 from components.losses.channels import Channels, channels
 from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision
+from components.losses.needs import ClassNeeds, Needs
 from components.losses.region_sums import RegionSums, counted_regions, region_sums
-from components.losses.shared_sums import Summed, required, sum_pixels
-from components.losses.sigmoid_sums import Needs
-from components.losses.softmax_sums import ClassNeeds
+from components.losses.shared_sums import MadeOfSums, Summed, required, sum_pixels
 
 
 class RegionLoss(nn.Module, ABC):
@@ -103,7 +102,7 @@ class ChannelLoss(RegionLoss):
         return _pooled(values.flatten(2).sum(2), pooled=self.batch)
 
 
-class SumsLoss(RegionLoss):
+class SumsLoss(RegionLoss, MadeOfSums):
     """Base of region losses that need a region's three sums only; they share their pass with other such losses.
 
     Args:

@@ -1,15 +1,16 @@
 """Losses that are made of a few sums over the pixels, so that several of them share one pass over the logits."""
 
-from collections.abc import Collection, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from components.losses.inputs import Mode, prepare
-from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
-from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
+from components.losses.needs import ClassNeeds, Needs
+from components.losses.sigmoid_sums import SigmoidSums, sigmoid_sums
+from components.losses.softmax_sums import SoftmaxSums, softmax_sums
 
 PixelSums = SigmoidSums | SoftmaxSums
 
@@ -42,17 +43,18 @@ def required(value: Tensor | None) -> Tensor:
     return value
 
 
-@runtime_checkable
-class MadeOfSums(Protocol):
-    """A loss that needs nothing of the logits but sums."""
+class MadeOfSums(ABC):
+    """A loss that needs nothing of the logits but sums, so that it may share them with others."""
 
     mode: Mode
     ignore_index: int | None
 
     @property
+    @abstractmethod
     def needs(self) -> Needs | ClassNeeds | None:
         """Which sums; None where its options need more than sums."""
 
+    @abstractmethod
     def from_sums(self, summed: Summed) -> Tensor:
         """The scalar loss."""
 
@@ -75,9 +77,8 @@ def sum_pixels(
     return Summed(sigmoid_sums(logits, target, needs, valid), valid, logits.numel())
 
 
-def joined(needs: Iterable[Needs | ClassNeeds]) -> Needs | ClassNeeds | None:
+def joined(*needs: Needs | ClassNeeds) -> Needs | ClassNeeds | None:
     """One need for several losses of the same mode; None where their focal exponents differ."""
-    needs = list(needs)
     gammas = {need.gamma for need in needs if need.gamma is not None}
     if len(gammas) > 1:
         return None
@@ -113,11 +114,8 @@ def term_values(
 
 
 def _sum_for(terms: list[MadeOfSums], logits: Tensor, target: Tensor) -> Summed | None:
-    """The sums of all these losses; None where they cannot share, or where it would not pay."""
-    needs = joined(term.needs for term in terms if term.needs is not None)
+    """The sums of all these losses; None where they cannot share."""
+    needs = joined(*(term.needs for term in terms if term.needs is not None))
     if needs is None or len({(term.mode, term.ignore_index) for term in terms}) > 1:
-        return None
-    # Measured (benchmarks/losses.py): torch's own BCE beside a pass of its own is faster than both in one pass.
-    if isinstance(needs, Needs) and needs.gamma is None:
         return None
     return sum_pixels(logits, target, terms[0].mode, terms[0].ignore_index, needs)

@@ -120,7 +120,11 @@ def test_ce_and_bce_are_the_same_in_multiclass() -> None:
 
 
 def test_kinds_are_listed() -> None:
-    assert set(LossManager.kinds()) >= {"dice", "jaccard", "tversky", "focal_tversky", "bce", "ce", "focal"}
+    regions = {"dice", "jaccard", "tversky", "focal_tversky", "squared_dice", "log_cosh_dice", "generalized_dice"}
+    regions |= {"dice_semimetric", "mcc", "lovasz"}
+    pixels = {"bce", "ce", "focal", "topk", "asymmetric_focal"}
+    borders = {"hausdorff", "boundary", "cldice", "skeleton_recall"}
+    assert set(LossManager.kinds()) == regions | pixels | borders | {"asymmetric_focal_tversky", "unified_focal"}
 
 
 def test_ones_own_loss_is_found_by_its_dotted_path(own: str) -> None:

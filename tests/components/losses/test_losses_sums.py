@@ -10,11 +10,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
 from components.losses import CombinedLoss, LossManager
+from components.losses import pieces as pieces_module
 from components.losses import sigmoid_sums as sigmoid_module
+from components.losses import softmax_sums as softmax_module
 from components.losses.kinds import build_term
+from components.losses.needs import ClassNeeds, Needs
 from components.losses.shared_sums import MadeOfSums, term_values
-from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
-from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
+from components.losses.sigmoid_sums import SigmoidSums, sigmoid_sums
+from components.losses.softmax_sums import SoftmaxSums, softmax_sums
 
 EVERYTHING = Needs(regions=True, squares=True, entropy=True, positive=True, even=True, gamma=2.0)
 EVERY_CLASS = ClassNeeds(regions=True, squares=True, entropy=True, plain=True, gamma=2.0)
@@ -62,18 +65,31 @@ def close(ours: Any, by_hand: Any) -> None:
         torch.testing.assert_close(getattr(ours, name), value, msg=name)
 
 
-@pytest.mark.parametrize("piece", [7, 65_536])
+@pytest.fixture(params=["pieces of 7", "pieces", "whole"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the sums are taken: on a CPU in pieces, as for a compiler or another device at once."""
+    if request.param == "pieces of 7":
+        monkeypatch.setattr(pieces_module, "PIECE", 7)
+    if request.param == "whole":
+        for module in (sigmoid_module, softmax_module):
+            monkeypatch.setattr(module, "in_pieces", lambda _: False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("labels", ["soft", "hard"])
 @pytest.mark.parametrize("gamma", [0.5, 2.0, 3.0])
-def test_sigmoid_sums_are_those_written_out(piece: int, gamma: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sigmoid_module, "_PIECE", piece)
+def test_sigmoid_sums_are_those_written_out(gamma: float, labels: str) -> None:
     torch.manual_seed(0)
     x, g = 3 * torch.randn(3, 2, 4, 5, dtype=torch.double), torch.rand(3, 2, 4, 5, dtype=torch.double)
+    g = g.round() if labels == "hard" else g
     v = torch.rand(x.shape) < 0.7
     needs = Needs(regions=True, squares=True, entropy=True, positive=True, even=True, gamma=gamma)
     close(sigmoid_sums(x, torch.where(v, g, 0), needs, v), sigmoid_by_hand(x, g, v, gamma))
     close(sigmoid_sums(x, g, needs), sigmoid_by_hand(x, g, torch.ones_like(v), gamma))
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_softmax_sums_are_those_written_out(gamma: float) -> None:
     torch.manual_seed(0)
@@ -84,12 +100,13 @@ def test_softmax_sums_are_those_written_out(gamma: float) -> None:
     close(softmax_sums(x, t, needs), softmax_by_hand(x, t, torch.ones_like(v), gamma))
 
 
-@pytest.mark.parametrize("piece", [5, 65_536])
-def test_the_gradients_written_out_are_right(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sigmoid_module, "_PIECE", piece)
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+def test_the_gradients_written_out_are_right(labels: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 3, 4, dtype=torch.double, requires_grad=True)
     g, t = torch.rand(2, 3, 3, 4, dtype=torch.double), torch.randint(0, 3, (2, 3, 4))
+    g = g.round() if labels == "hard" else g
     v, w = torch.rand(2, 3, 3, 4) < 0.7, torch.rand(2, 1, 3, 4) < 0.7
     assert torch.autograd.gradcheck(
         lambda z: tuple(vars(sigmoid_sums(z, torch.where(v, g, 0), EVERYTHING, v)).values()), x
@@ -97,6 +114,7 @@ def test_the_gradients_written_out_are_right(piece: int, monkeypatch: pytest.Mon
     assert torch.autograd.gradcheck(lambda z: tuple(vars(softmax_sums(z, t, EVERY_CLASS, w)).values()), x)
 
 
+@pytest.mark.usefixtures("path")
 def test_a_pixel_that_is_nearly_right_keeps_its_tiny_loss() -> None:
     """A difference of large sums would leave nothing of it."""
     x = torch.tensor([[[[30.0, -30.0, 30.0]]]])
@@ -105,6 +123,17 @@ def test_a_pixel_that_is_nearly_right_keeps_its_tiny_loss() -> None:
     assert sums.positive is not None
     assert sums.entropy.item() == pytest.approx(3 * 9.3576e-14, rel=1e-4)
     assert sums.positive.item() == pytest.approx(2 * 9.3576e-14, rel=1e-4)
+
+
+def test_temporary_memory_is_used_again_and_does_not_leak_into_results() -> None:
+    x, g = torch.randn(2, 1, 8, 8), torch.randint(0, 2, (2, 1, 8, 8)).float()
+    with torch.inference_mode():
+        before = sigmoid_sums(x, g, EVERYTHING)
+    after = sigmoid_sums(-3 * x.requires_grad_(), g, EVERYTHING)
+    again = sigmoid_sums(x, g, EVERYTHING)
+    assert after.entropy is not None
+    torch.autograd.grad(after.entropy.sum(), x)
+    close(again, before)
 
 
 BINARY: dict[str, dict[str, Any]] = {

@@ -1,0 +1,216 @@
+"""The sums of sigmoid logits and their gradient on a CPU, piece by piece and in place.
+
+See `components.losses.sigmoid_sums` for what is summed. A sigmoid taken again costs less than one kept; of the logits'
+size only one tensor is kept for the way back, and that for focal sums alone: the tail log(1 + e^-|x|) of each pixel, or
+for hard labels its cost.
+
+Focal sums are made of φ(z) = sigmoid(z)^γ log(1 + e^z), g φ(-x) and (1 - g) φ(x). Where all labels are 0 or 1, only one
+of the two counts: with z = (1 - 2g)x the error e = sigmoid(z) is |p - g|, the cost b = log(1 + e^z) is the pixel's
+cross-entropy, and everything is made of these two.
+"""
+
+import torch
+from torch import Tensor
+
+from components.losses.needs import Needs
+from components.losses.pieces import pieces, workspace
+
+_SQUARE = 2.0
+_FOLDS = 2  # a product of 2² factors of at least ½ each loses 4 bits of 24 at most
+
+
+def piecewise_sums(x: Tensor, g: Tensor, needs: Needs) -> tuple[dict[str, Tensor], Tensor | None, bool]:
+    """Sums over the columns of logits and labels.
+
+    Args:
+        x: logits `(rows, columns)`.
+        g: labels, same shape and dtype.
+        needs: which sums.
+
+    Returns:
+        The sums by name, `(rows,)`; what `piecewise_gradient` needs besides, None without focal sums; whether the
+        labels are hard, which is only asked for focal sums.
+    """
+    kept = None if needs.gamma is None else torch.empty_like(x)
+    hard = kept is not None and _are_hard(g)
+    totals: dict[str, Tensor] = {}
+    for piece in pieces(*x.shape):
+        if kept is not None and hard:
+            sums = _hard_sums(x[piece], g[piece], needs, kept[piece])
+        else:
+            sums = _soft_sums(x[piece], g[piece], needs, None if kept is None else kept[piece])
+        for name, value in sums.items():
+            if name not in totals:
+                totals[name] = x.new_zeros(len(x))
+            totals[name][piece[0]] += value
+    return totals, kept, hard
+
+
+def piecewise_gradient(
+    given: dict[str, Tensor], x: Tensor, g: Tensor, kept: Tensor | None, gamma: float | None, *, hard: bool
+) -> Tensor:
+    """Gradient in the logits of the sums in `given`, each with its own gradient `(rows, 1)`."""
+    grad = torch.empty_like(x)
+    focal = "focal_true" in given or "focal_false" in given
+    for piece in pieces(*x.shape):
+        here = {name: value[piece[0]] for name, value in given.items()}
+        if not focal or kept is None or gamma is None:
+            _write_soft_gradient(here, x[piece], g[piece], grad[piece])
+        elif hard:
+            _write_hard_gradient(here, x[piece], g[piece], kept[piece], grad[piece], gamma)
+        else:
+            _write_soft_gradient(here, x[piece], g[piece], grad[piece])
+            _add_soft_focal_gradient(here, x[piece], g[piece], kept[piece], grad[piece], gamma)
+    return grad
+
+
+def _are_hard(g: Tensor) -> bool:
+    for piece in pieces(*g.shape):
+        (off,) = workspace(1, g[piece])
+        if torch.mul(g[piece], g[piece], out=off).sub_(g[piece]).abs_().sum() > 0:
+            return False
+    return True
+
+
+def _region_sums(p: Tensor, g: Tensor, needs: Needs, out: Tensor) -> dict[str, Tensor]:
+    sums: dict[str, Tensor] = {}
+    if needs.regions:
+        sums |= {"overlap": torch.mul(p, g, out=out).sum(1), "predicted": p.sum(1), "truth": g.sum(1)}
+    if needs.squares:
+        sums["squares"] = torch.mul(p, p, out=out).sum(1)
+    return sums
+
+
+def _power(values: Tensor, gamma: float) -> Tensor:
+    return values.mul_(values) if gamma == _SQUARE else values.pow_(gamma)
+
+
+def _hard_sums(x: Tensor, g: Tensor, needs: Needs, costs: Tensor) -> dict[str, Tensor]:
+    z, e, p, one = workspace(4, x)
+    torch.sigmoid(_sided(x, g, z), out=e)
+    sums = _region_sums(torch.sub(g, e, out=p).abs_(), g, needs, one)
+    halves = z.sum(1) / 2 if needs.even else None
+    # The tail is -log(1 - min(e, 1 - e)), exact where the label is right and e tiny.
+    torch.minimum(e, torch.sub(1, e, out=one), out=costs).neg_().log1p_()
+    torch.sub(z.clamp_(min=0), costs, out=costs)
+    every = costs.sum(1)
+    if needs.entropy:
+        sums["entropy"] = every
+    if halves is not None:
+        sums["even"] = every - halves
+    if needs.positive:
+        sums["positive"] = torch.mul(costs, g, out=one).sum(1)
+    if needs.gamma is not None:
+        phi = _power(e, needs.gamma).mul_(costs)
+        both, of_true = phi.sum(1), phi.mul_(g).sum(1)
+        sums |= {"focal_true": of_true, "focal_false": both - of_true}
+    return sums
+
+
+def _sided(x: Tensor, g: Tensor, out: Tensor) -> Tensor:
+    return torch.addcmul(x, x, g, value=-2, out=out)
+
+
+def _write_hard_gradient(
+    given: dict[str, Tensor], x: Tensor, g: Tensor, costs: Tensor, grad: Tensor, gamma: float
+) -> None:
+    e, p, one = workspace(3, x)
+    _sided(x, g, e).sigmoid_()
+    _write_linear_gradient(given, torch.sub(g, e, out=p).abs_(), g, grad, one)
+    of_true, of_false = _focal_grads(given)
+    torch.sub(gamma, e, alpha=gamma, out=one).mul_(costs).add_(e).mul_(_power(e, gamma))  # φ'(z)
+    # of_false where g is 0, and -of_true where it is 1, as z is -x there
+    grad.add_(one.mul_(torch.mul(g, -(of_true + of_false), out=p).add_(of_false)))
+
+
+def _soft_sums(x: Tensor, g: Tensor, needs: Needs, tail: Tensor | None) -> dict[str, Tensor]:
+    """The sums of a piece; its tails are written to `tail` when focal sums are asked for."""
+    one, two = workspace(2, x)
+    sums = _region_sums(torch.sigmoid(x, out=one), g, needs, two) if needs.regions or needs.squares else {}
+    if not needs.logarithms:
+        return sums
+    tails = _tail(x, one).sum(1) if needs.positive or tail is not None else _tail_sum(x, one)
+    if needs.entropy:  # for hard labels max(x, 0) - xg is exactly 0 where the sign is right
+        sums["entropy"] = torch.clamp(x, min=0, out=two).addcmul_(x, g, value=-1).sum(1) + tails
+    if needs.even:
+        sums["even"] = torch.abs(x, out=two).sum(1) / 2 + tails
+    if needs.positive:
+        sums["positive"] = torch.sub(one, torch.clamp(x, max=0, out=two), out=two).mul_(g).sum(1)
+    if needs.gamma is not None and tail is not None:
+        tail.copy_(one)
+        of_true = _phi(torch.neg(x, out=one), tail, two, needs.gamma).mul_(g).sum(1)
+        of_false = _phi(one.copy_(x), tail, two, needs.gamma).mul_(torch.sub(1, g, out=one)).sum(1)
+        sums |= {"focal_true": of_true, "focal_false": of_false}
+    return sums
+
+
+def _shrunk(x: Tensor, out: Tensor) -> Tensor:
+    """-sigmoid(-|x|), of which the tail is -log(1 + ...), exact also where it is tiny."""
+    return torch.abs(x, out=out).neg_().sigmoid_().neg_()
+
+
+def _tail(x: Tensor, out: Tensor) -> Tensor:
+    return _shrunk(x, out).log1p_().neg_()
+
+
+def _tail_sum(x: Tensor, out: Tensor) -> Tensor:
+    """The tails' sum over each row, with a quarter of the logarithms: (1 + a)(1 + b) = 1 + (a + b + ab)."""
+    u = _shrunk(x, out)
+    for _ in range(_FOLDS):
+        if u.shape[1] % 2:
+            break
+        a, b = u.chunk(2, dim=1)
+        u = a.addcmul_(a, b).add_(b)
+    return u.log1p_().sum(1).neg_()
+
+
+def _phi(z: Tensor, tail: Tensor, out: Tensor, gamma: float) -> Tensor:
+    """φ(z) from the tail at |z|; writes to z."""
+    return _power(torch.sigmoid(z, out=out), gamma).mul_(z.clamp_(min=0).add_(tail))
+
+
+def _write_soft_gradient(given: dict[str, Tensor], x: Tensor, g: Tensor, grad: Tensor) -> None:
+    p, one = workspace(2, x)
+    _write_linear_gradient(given, torch.sigmoid(x, out=p), g, grad, one)
+
+
+def _add_soft_focal_gradient(
+    given: dict[str, Tensor], x: Tensor, g: Tensor, tail: Tensor, grad: Tensor, gamma: float
+) -> None:
+    z, e, slope = workspace(3, x)
+    of_true, of_false = _focal_grads(given)
+    _phi_slope(torch.neg(x, out=z), tail, e, slope, gamma)
+    grad.sub_(slope.mul_(g).mul_(of_true))
+    _phi_slope(z.copy_(x), tail, e, slope, gamma)
+    grad.add_(slope.mul_(torch.sub(1, g, out=z)).mul_(of_false))
+
+
+def _phi_slope(z: Tensor, tail: Tensor, e: Tensor, slope: Tensor, gamma: float) -> None:
+    """φ'(z) = e^γ (γ (1 - e) log(1 + e^z) + e); no power below γ: finite everywhere. Writes to z and e too."""
+    torch.sigmoid(z, out=e)
+    torch.sub(gamma, e, alpha=gamma, out=slope).mul_(z.clamp_(min=0).add_(tail)).add_(e).mul_(_power(e, gamma))
+
+
+def _write_linear_gradient(given: dict[str, Tensor], p: Tensor, g: Tensor, grad: Tensor, one: Tensor) -> None:
+    """The gradient of all but the focal sums: g p q, p q and 2p · p q; p - g; -g q; p - ½."""
+    if "overlap" in given:
+        torch.mul(g, given["overlap"], out=grad)
+    else:
+        grad.zero_()
+    if "predicted" in given:
+        grad.add_(given["predicted"])
+    if "squares" in given:
+        grad.add_(torch.mul(p, given["squares"], out=one), alpha=2)
+    torch.ops.aten.sigmoid_backward.grad_input(grad, p, grad_input=grad)
+    if "entropy" in given:
+        grad.add_(torch.sub(p, g, out=one).mul_(given["entropy"]))
+    if "positive" in given:
+        grad.sub_(torch.sub(1, p, out=one).mul_(g).mul_(given["positive"]))
+    if "even" in given:
+        grad.add_(torch.sub(p, 0.5, out=one).mul_(given["even"]))
+
+
+def _focal_grads(given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The gradients that came back for the two focal sums, 0 for one that nothing was made of."""
+    nothing = torch.zeros_like(next(iter(given.values())))
+    return given.get("focal_true", nothing), given.get("focal_false", nothing)

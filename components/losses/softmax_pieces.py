@@ -1,0 +1,135 @@
+"""The sums of softmax logits and their gradient on a CPU, piece by piece and in place.
+
+See `components.losses.softmax_sums` for what is summed. Of the logits' size only the probabilities are kept for the way
+back. e^y is taken as 2^(y log2 e), which vectorises three times as well; its relative error is that of rounding y.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from components.losses.needs import ClassNeeds
+from components.losses.pieces import column_pieces, workspace
+from components.losses.softmax_whole import focal_slope, others
+
+_LOG2_E = math.log2(math.e)
+
+
+def piecewise_class_sums(
+    x: Tensor, t: Tensor, v: Tensor | None, needs: ClassNeeds
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Sums over the pixels of each sample.
+
+    Args:
+        x: logits `(B, C, N)`.
+        t: class indices `(B, N)`.
+        v: which pixels are valid, bool `(B, 1, N)`; None for all.
+        needs: which sums.
+
+    Returns:
+        The sums by name, `(B, C)`; the probabilities, and log p of the true class `(B, 1, N)`, 0 where not valid.
+    """
+    totals: dict[str, Tensor] = {}
+    probs, log_true = torch.empty_like(x), x.new_empty(len(x), 1, x.shape[2])
+    for sample, columns in _pieces(x):
+        here = (sample, slice(None), columns)
+        valid = None if v is None else v[here].to(x.dtype)
+        for name, value in _piece_sums(x[here], t[sample, columns], valid, needs, probs[here], log_true[here]):
+            if name not in totals:
+                totals[name] = x.new_zeros(x.shape[:2])
+            totals[name][sample] += value
+    return totals, probs, log_true
+
+
+def piecewise_class_gradient(
+    given: dict[str, Tensor], p: Tensor, log_true: Tensor, t: Tensor, v: Tensor | None, gamma: float | None
+) -> Tensor:
+    """Gradient in the logits of the sums in `given`, each with its own gradient `(B, C)`."""
+    grad = torch.empty_like(p)
+    for sample, columns in _pieces(p):
+        here = (sample, slice(None), columns)
+        valid = None if v is None else v[here].to(p.dtype)
+        sums = {name: value[sample] for name, value in given.items()}
+        _write_gradient(sums, p[here], log_true[here], t[sample, columns], valid, gamma, grad[here])
+    return grad
+
+
+def _pieces(x: Tensor) -> Iterator[tuple[int, slice]]:
+    for sample in range(len(x)):
+        for columns in column_pieces(*x.shape[1:]):
+            yield sample, columns
+
+
+def _write_one_hot(t: Tensor, valid: Tensor | None, out: Tensor) -> Tensor:
+    classes = torch.arange(len(out), dtype=out.dtype).unsqueeze(1)
+    torch.eq(t.to(out.dtype), classes, out=out)  # of floats: five times as fast as of integers
+    return out if valid is None else out.mul_(valid)
+
+
+def _piece_sums(
+    x: Tensor, t: Tensor, valid: Tensor | None, needs: ClassNeeds, p: Tensor, log_true: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """The sums of some pixels of one sample, `(C,)`; writes `p` and `log_true`."""
+    shifted, true, spare = workspace(3, x)
+    torch.sub(x, x.amax(0), out=shifted)
+    norm = torch.exp2(torch.mul(shifted, _LOG2_E, out=p), out=p).sum(0, keepdim=True)
+    _write_one_hot(t, valid, true)
+    log_norm = norm.log()
+    torch.sub(torch.mul(shifted, true, out=spare).sum(0, keepdim=True), log_norm, out=log_true)
+    p.mul_(norm.reciprocal_())
+    if valid is not None:
+        p.mul_(valid)
+        log_true.mul_(valid)
+    yield "truth", true.sum(1)
+    if needs.regions:
+        yield "predicted", p.sum(1)
+        yield "overlap", torch.mul(p, true, out=spare).sum(1)
+    if needs.squares:
+        yield "squares", torch.mul(p, p, out=spare).sum(1)
+    if needs.entropy:
+        yield "entropy", torch.mul(true, log_true, out=spare).sum(1).neg_()
+    if needs.gamma is not None:
+        focal = others(log_true) ** needs.gamma * log_true
+        yield "focal", torch.mul(true, focal, out=spare).sum(1).neg_()
+    if needs.plain:
+        plain = torch.sub(log_norm, shifted, out=spare)
+        yield "plain", (plain if valid is None else plain.mul_(valid)).sum(1)
+
+
+def _write_gradient(
+    given: dict[str, Tensor],
+    p: Tensor,
+    log_true: Tensor,
+    t: Tensor,
+    valid: Tensor | None,
+    gamma: float | None,
+    grad: Tensor,
+) -> None:
+    true, spare = workspace(2, p)
+    inner = _true_slope(given, log_true, t, gamma)
+    torch.mul(_write_one_hot(t, valid, true), inner, out=grad)
+    if "predicted" in given:
+        grad.add_(torch.mul(p, given["predicted"].unsqueeze(1), out=spare))
+    if "squares" in given:
+        grad.add_(torch.mul(p, p, out=spare).mul_(given["squares"].unsqueeze(1)), alpha=2)
+    total = grad.sum(0, keepdim=True)
+    if "plain" in given:
+        total -= given["plain"].sum()
+    grad.sub_(torch.mul(p, total, out=spare))
+    if "plain" in given:
+        direct = given["plain"].unsqueeze(1)
+        grad.sub_(direct if valid is None else direct * valid)
+
+
+def _true_slope(given: dict[str, Tensor], log_true: Tensor, t: Tensor, gamma: float | None) -> Tensor:
+    """dL/dlog p of the true class, `(1, W)`."""
+    slope = torch.zeros_like(log_true)
+    if "overlap" in given:
+        slope.addcmul_(torch.exp2(log_true * _LOG2_E), given["overlap"].index_select(0, t))
+    if "entropy" in given:
+        slope.sub_(given["entropy"].index_select(0, t))
+    if "focal" in given and gamma is not None:
+        slope.addcmul_(focal_slope(log_true, gamma), given["focal"].index_select(0, t))
+    return slope
