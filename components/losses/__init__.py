@@ -14,6 +14,7 @@ from components.losses.combined import CombinedLoss
 from components.losses.dice import EnhancedDiceLoss
 from components.losses.inputs import Mode
 from components.losses.manager import LossManager
+from components.losses.presets import LossPreset
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LinearSchedule",
     "LossBreakdown",
     "LossManager",
+    "LossPreset",
     "LossSchedule",
     "Mode",
     "check_finite",

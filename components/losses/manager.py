@@ -11,6 +11,7 @@ from components.losses._checks import require_known
 from components.losses.adaptive import AdaptiveSchedule
 from components.losses.combined import CombinedLoss
 from components.losses.inputs import MODES, Mode
+from components.losses.presets import Presets, expand_preset, presets
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
 _COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
@@ -34,6 +35,11 @@ class LossManager:
         return term_kinds.kinds()
 
     @staticmethod
+    def presets() -> Presets:
+        """Return losses for common uses by name, each with its reason and source; `print` shows a line each."""
+        return presets()
+
+    @staticmethod
     def create_loss_function(config: Mapping[str, Any] | None = None) -> CombinedLoss:
         """Build a loss; always a `CombinedLoss`, of one term too, so that breakdown and schedules work for all.
 
@@ -46,6 +52,8 @@ class LossManager:
                   name, 0 if left out, all equal without `weights`);
                 - a kind, or `package.module:Class`, and its options.
 
+                Or `preset`, a name of `presets()`, in place of `type`; `weights` then change those of its terms.
+
         Raises:
             InvalidInputError: an unknown key, kind, option or mode, or a value that does not fit.
 
@@ -55,6 +63,8 @@ class LossManager:
             {'dice': 0.7, 'bce': 0.3}
         """
         options = _mapping("loss", config or {})
+        if "preset" in options:
+            options = expand_preset(options)
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
         ignore_index: int | None = options.pop("ignore_index", None)
