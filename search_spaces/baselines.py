@@ -25,8 +25,8 @@ def baselines(mode: str = BINARY) -> tuple[Baseline, ...]:
     """Give cross-entropy, Dice, and their half-and-half compounds with fixed weights.
 
     Each overrides ``loss.preset``, ``loss.terms`` (options by term), ``loss.weights`` and ``loss.schedule``, so that
-    it does not depend on the losses of the study file. The choice follows SegLossOdyssey (Ma et al., 2021): compounds of
-    Dice with cross-entropy or focal loss are most robust.
+    it does not depend on the losses of the study file. The choice follows SegLossOdyssey (Ma et al., 2021): compounds
+    of Dice with cross-entropy or focal loss are most robust.
 
     Args:
         mode: ``binary``, or ``multiclass`` where ``bce`` becomes ``ce``.

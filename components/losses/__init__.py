@@ -12,6 +12,7 @@ from components.losses.bce import EnhancedBCELoss
 from components.losses.breakdown import LossBreakdown, check_finite
 from components.losses.combined import CombinedLoss
 from components.losses.dice import EnhancedDiceLoss
+from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import Mode
 from components.losses.manager import LossManager
 from components.losses.presets import LossPreset
@@ -25,6 +26,7 @@ __all__ = [
     "EnhancedDiceLoss",
     "LinearSchedule",
     "LossBreakdown",
+    "LossEvaluation",
     "LossManager",
     "LossPreset",
     "LossSchedule",

@@ -219,7 +219,7 @@ _PRESETS = Presets(
             "noisy_labels",
             "masks with mistakes",
             "Smoothed labels do not reward being sure of a wrong one; focal and top-k would dwell on the mistakes.",
-            "Szegedy et al. 2016 (label smoothing 0.1); Lukasik et al. 2020, Does label smoothing mitigate label noise?",
+            "Szegedy et al. 2016 (label smoothing 0.1); Lukasik et al. 2020 (against noisy labels)",
             _config(dice=(0.5, {}), bce=(0.5, {"label_smoothing": 0.1})),
         ),
         LossPreset(

@@ -148,7 +148,7 @@ class LossConfig(_Section):
     )
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="weight of each term; by default dice and bce (ce for classes), half and half, or those of `preset`",
+        description="weight of each term; by default those of `preset`, or dice and bce (ce for classes), half each",
     )
     schedule: dict[str, Any] = Field(
         default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
