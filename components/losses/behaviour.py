@@ -16,7 +16,7 @@ ALONE = "loss"  # what the one term of a loss without named terms is called
 _WEIGHT_STEP = 0.1
 _EMPTY_LEVELS = (-4.0, -8.0, -12.0, -16.0, -20.0)  # logits of a network that finds less and less
 _NOISE = 0.5  # of logits around 0, as in the stage `untrained`
-_NEXT_TO_NONE = 1e-3  # of the gradient that the same case has with its foreground
+_NEXT_TO_NONE = 1e-2  # of the gradient that the same case has with its foreground
 _SPIKE = 10.0  # times that gradient
 
 
@@ -49,8 +49,8 @@ class EmptyMaskBehaviour:
         gradient_much: norm of the gradient at the empty case's logits while the network predicts about ½, relative to
             that of the same case with its foreground. It is what unlearns false alarms.
         gradient_little: the largest such norm while the prediction falls to nothing (logits of -4 to -20).
-        verdict: `no gradient` where false alarms are not unlearned, `spike` where the gradient of next to nothing is
-            10 times that of foreground, `not finite`, or else `ok`.
+        verdict: `no gradient` where gradient_much is below 0.01, so that false alarms are hardly unlearned; `spike`
+            where either gradient is above 10, `not finite`, or else `ok`.
     """
 
     value_much: float

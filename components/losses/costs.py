@@ -51,17 +51,17 @@ def peak_mebibytes(step: Step, device: torch.device) -> float:
         before = torch.cuda.memory_allocated(device)
         step()
         torch.cuda.synchronize(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        return float(torch.cuda.max_memory_allocated(device) - before) / 2**20
     with _LiveTensors() as live:
         step()
     return live.peak / 2**20
 
 
-class _LiveTensors(TorchDispatchMode):
+class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_subclass__ is not typed
     """Adds up the storages that operators make, for as long as something holds them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = self._now = 0
         self._held: set[int] = set()
 

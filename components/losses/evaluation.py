@@ -13,7 +13,8 @@ from components.losses._checks import require_known
 from components.losses.behaviour import at_stage, on_empty_masks
 from components.losses.costs import median_milliseconds, peak_mebibytes, training_step
 from components.losses.evaluation_batch import MaskBatch, take_batch
-from components.losses.evaluation_result import LossEvaluation, LossFindings, Stage
+from components.losses.evaluation_result import LossEvaluation
+from components.losses.findings import LossFindings, Stage
 from components.losses.inputs import Mode
 from components.losses.presets import presets
 from components.losses.stages import STAGES, stage_logits

@@ -203,9 +203,10 @@ _PRESETS = Presets(
         LossPreset(
             "connectivity",
             "thin structures where a false branch is as bad as a gap",
-            "clDice compares both skeletons, so that false branches cost too; slower than skeleton recall.",
-            "Shit et al. 2021, clDice (their alpha is at most 0.5)",
-            _config(dice=(0.5, {}), cldice=(0.5, {})),
+            "clDice compares both skeletons, so that false branches cost too; slower than skeleton recall. "
+            "Cross-entropy stands beside it since clDice has next to no gradient on empty masks.",
+            "Shit et al. 2021, clDice, half of the loss (their alpha, at most 0.5), beside Dice",
+            _config(dice=(0.25, {}), bce=(0.25, {}), cldice=(0.5, {})),
         ),
         LossPreset(
             "boundary_sensitive",
