@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 Step = Callable[[], None]
 _WARM_UPS = 1
+_MIB = 1 << 20
 
 
 def training_step(loss: nn.Module, logits: Tensor, target: Tensor) -> Step:
@@ -51,10 +52,10 @@ def peak_mebibytes(step: Step, device: torch.device) -> float:
         before = torch.cuda.memory_allocated(device)
         step()
         torch.cuda.synchronize(device)
-        return float(torch.cuda.max_memory_allocated(device) - before) / 2**20
+        return float(torch.cuda.max_memory_allocated(device) - before) / _MIB
     with _LiveTensors() as live:
         step()
-    return live.peak / 2**20
+    return float(live.peak) / _MIB
 
 
 class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_subclass__ is not typed

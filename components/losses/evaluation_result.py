@@ -105,11 +105,18 @@ def _cells(found: LossFindings, *, compound: bool) -> dict[str, str]:
         "value": " > ".join(f"{stage.value:.3g}" for stage in stages),
     }
     if compound:
-        cells["gradient by term, %"] = ", ".join(
-            f"{term} " + " > ".join(f"{100 * stage.shares[term]:.0f}" for stage in stages) for term in found.terms
-        )
+        cells["gradient by term, %"] = _shares(found)
     cells["on foreground, %"] = " > ".join(f"{100 * stage.foreground:.0f}" for stage in stages)
     cells["empty masks"] = "not looked at" if found.empty is None else found.empty.verdict
     if compound:
         cells["turn, °"] = "" if found.turn is None else f"{found.turn:.0f}"
     return cells
+
+
+def _shares(found: LossFindings) -> str:
+    if len(found.terms) == 1:
+        return found.terms[0]
+    stages = found.stages.values()
+    return ", ".join(
+        f"{term} " + " > ".join(f"{100 * stage.shares[term]:.0f}" for stage in stages) for term in found.terms
+    )
