@@ -1,5 +1,9 @@
 """A comparison of losses as a plot."""
 
+import csv
+import json
+import math
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,12 +14,17 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours, told apart with any eyes; after them they come again, lighter.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _EMPTY_COLOURS = {"ok": "#009E73", "no gradient": "#E69F00", "spike": "#D55E00", "not finite": "#000000"}
-_ROW_HEIGHT, _HEAD, _FOOT = 26, 110, 110  # pixels: of a loss, above the bars, and below them for the legend
+_ROW_HEIGHT, _HEAD, _FOOT = 26, 95, 50  # pixels: of a loss, above the bars, and below them
+_LEGEND_ROW, _TERMS_A_ROW = 22, 5  # pixels; names that stand beside each other in the legend
 _FLOOR = 1e-6  # of relative gradients, so that 0 stands on a logarithmic axis
+_EMPTY_RANGE = [-7, 4.5]  # powers of ten, with room for a word on either side
+_ROOM = 1.35  # for the number behind the longest bar
 
 
 def plot_loss_evaluation(evaluation: "LossEvaluation") -> "Figure":
-    """Draw time, each term's share of the gradient by stage, and the gradient on empty masks, a row a loss.
+    """Draw time, the gradient by term at each stage, and the gradient on empty masks, a row a loss.
+
+    Where every loss is a single term, the share of the gradient on foreground stands in place of the terms.
 
     Args:
         evaluation: as `LossManager.evaluate` gives it.
@@ -30,9 +39,11 @@ def plot_loss_evaluation(evaluation: "LossEvaluation") -> "Figure":
     from plotly.subplots import make_subplots  # noqa: PLC0415 - half a second that a table need not wait
 
     stages = [stage.name for stage in evaluation.stages]
+    compound = any(len(found.terms) > 1 for found in evaluation.candidates)
+    shared, draw = ("by term", _add_shares) if compound else ("on foreground", _add_foreground)
     titles = [
         "time, ms",
-        *(f"gradient by term, {stage.name}<br>(Dice {stage.dice:.2f})" for stage in evaluation.stages),
+        *(f"gradient {shared}, %<br>{stage.name} (Dice {stage.dice:.2f})" for stage in evaluation.stages),
         "gradient on empty masks,<br>of that with foreground",
     ]
     widths = [1.0, *(1.0 for _ in stages), 1.2]
@@ -46,10 +57,23 @@ def plot_loss_evaluation(evaluation: "LossEvaluation") -> "Figure":
     )
     _add_time(figure, evaluation)
     for column, stage in enumerate(stages, 2):
-        _add_shares(figure, evaluation, stage, column)
+        draw(figure, evaluation, stage, column)
+        figure.update_xaxes(range=[0, 100], tickvals=[0, 50, 100], row=1, col=column)
     _add_empty(figure, evaluation, len(titles))
-    _lay_out(figure, evaluation)
+    _lay_out(figure, evaluation, legend=_terms(evaluation) if compound else [])
     return figure
+
+
+def rows_text(evaluation: "LossEvaluation", form: str) -> str:
+    """The rows of a comparison as `csv` or `json`."""
+    rows = evaluation.rows()
+    if form == "json":
+        return json.dumps(rows, indent=2)
+    text = StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
 
 
 def _add_time(figure: Any, evaluation: "LossEvaluation") -> None:
@@ -60,14 +84,14 @@ def _add_time(figure: Any, evaluation: "LossEvaluation") -> None:
         orientation="h",
         marker_color="#666666",
         text=[f"{time:.1f}" for time in times],
-        textposition="auto",
+        textposition="outside",
         customdata=[found.mebibytes for found in evaluation.candidates],
         hovertemplate="%{y}: %{x:.2f} ms, %{customdata:.1f} MiB<extra></extra>",
         showlegend=False,
         row=1,
         col=1,
     )
-    figure.update_xaxes(type="log", row=1, col=1)
+    figure.update_xaxes(range=[0, _ROOM * max(times)], nticks=4, row=1, col=1)
 
 
 def _add_shares(figure: Any, evaluation: "LossEvaluation", stage: str, column: int) -> None:
@@ -86,7 +110,19 @@ def _add_shares(figure: Any, evaluation: "LossEvaluation", stage: str, column: i
             row=1,
             col=column,
         )
-    figure.update_xaxes(range=[0, 100], ticksuffix=" %", tickvals=[0, 50, 100], row=1, col=column)
+
+
+def _add_foreground(figure: Any, evaluation: "LossEvaluation", stage: str, column: int) -> None:
+    figure.add_bar(
+        x=[100 * found.stages[stage].foreground for found in evaluation.candidates],
+        y=_names(evaluation),
+        orientation="h",
+        marker_color=_COLOURS[0],
+        hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
+        showlegend=False,
+        row=1,
+        col=column,
+    )
 
 
 def _add_empty(figure: Any, evaluation: "LossEvaluation", column: int) -> None:
@@ -106,16 +142,17 @@ def _add_empty(figure: Any, evaluation: "LossEvaluation", column: int) -> None:
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(type="log", dtick=2, exponentformat="power", row=1, col=column)
+    powers = {"tickvals": [1e-6, 1e-4, 1e-2, 1, 100], "ticktext": ["≤10⁻⁶", "10⁻⁴", "0.01", "1", "100"]}
+    figure.update_xaxes(type="log", range=_EMPTY_RANGE, **powers, row=1, col=column)
 
 
-def _lay_out(figure: Any, evaluation: "LossEvaluation") -> None:
-    rows = len(evaluation.candidates)
+def _lay_out(figure: Any, evaluation: "LossEvaluation", legend: list[str]) -> None:
+    rows, foot = len(evaluation.candidates), _FOOT + _LEGEND_ROW * math.ceil(len(legend) / _TERMS_A_ROW)
     figure.update_layout(
         barmode="stack",
         template="plotly_white",
-        height=_HEAD + _FOOT + _ROW_HEIGHT * max(rows, 3),
-        margin={"t": _HEAD, "b": _FOOT, "l": 10, "r": 20},
+        height=_HEAD + foot + _ROW_HEIGHT * max(rows, 3),
+        margin={"t": _HEAD, "b": foot, "l": 10, "r": 20},
         legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         title={"text": f"{rows} losses on {_masks(evaluation)}", "x": 0, "xref": "paper", "y": 0.99, "yanchor": "top"},
         font={"size": 12},
