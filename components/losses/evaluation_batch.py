@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from components.data import SegmentationData, Split, training_batches
 from components.errors import InvalidInputError
 from components.losses._checks import require_known
 from components.losses.channels import kept, one_hot
 from components.losses.inputs import MODES, Mode, prepare
+
+if TYPE_CHECKING:
+    from components.data import Split
 
 _PAIR = 2
 _FEWEST_CLASSES = 2
@@ -62,6 +64,8 @@ def take_batch(
     Raises:
         InvalidInputError: the data are none of what is expected, contradict the mode, or hold values that are no label.
     """
+    from components.data import SegmentationData, Split  # noqa: PLC0415 - its metric needs this package
+
     classes = None
     if isinstance(data, SegmentationData):
         if mode not in (None, data.mode):
@@ -80,13 +84,17 @@ def take_batch(
     return _checked(target.to(device), None if images is None else images.to(device), mode, ignore_index, classes)
 
 
-def _mode_of(split: Split) -> Mode:
+def _mode_of(split: "Split") -> Mode:
     if split.masks[0].ndim < split.images[0].ndim:
         return "multiclass"
     return "binary" if len(split.masks[0]) == 1 else "multilabel"
 
 
-def _from_split(split: Split, cases: int, crop: int | Sequence[int] | None, seed: int) -> tuple[Tensor | None, Tensor]:
+def _from_split(
+    split: "Split", cases: int, crop: int | Sequence[int] | None, seed: int
+) -> tuple[Tensor | None, Tensor]:
+    from components.data import training_batches  # noqa: PLC0415 - as above
+
     if crop is None and len(split.sizes) > 1:
         crop = [min(sizes) for sizes in zip(*split.sizes, strict=True)]
     return next(training_batches(split, size=cases, seed=seed, epoch=1, augment="none", crop=crop))
