@@ -90,9 +90,7 @@ def _mode_of(split: "Split") -> Mode:
     return "binary" if len(split.masks[0]) == 1 else "multilabel"
 
 
-def _from_split(
-    split: "Split", cases: int, crop: int | Sequence[int] | None, seed: int
-) -> tuple[Tensor | None, Tensor]:
+def _from_split(split: "Split", cases: int, crop: int | Sequence[int] | None, seed: int) -> tuple[Tensor, Tensor]:
     from components.data import training_batches  # noqa: PLC0415 - as above
 
     if crop is None and len(split.sizes) > 1:
@@ -101,7 +99,9 @@ def _from_split(
 
 
 def _from_batches(data: Any, cases: int) -> tuple[Tensor | None, Tensor]:
-    batches = [data] if hasattr(data, "shape") or _is_pair(data) else data
+    # A list of two tensors is two batches of masks; a pair of images and masks is a tuple.
+    alone = hasattr(data, "shape") or (isinstance(data, tuple) and _is_pair(data))
+    batches = [data] if alone else data
     if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | dict):
         raise InvalidInputError(f"data: found {type(data).__name__}; expected {_EXPECTED}.")
     pairs: list[tuple[Tensor | None, Tensor]] = []

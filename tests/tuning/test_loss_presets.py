@@ -30,7 +30,7 @@ def test_weights_change_those_of_a_preset(study_config: Make) -> None:
 
 
 def test_terms_contradict_a_preset(study_config: Make) -> None:
-    with pytest.raises(StudyConfigError, match="loss: preset and terms contradict each other. Hint: keep one"):
+    with pytest.raises(StudyConfigError, match=r"loss: preset and terms contradict each other\. Hint: keep one"):
         study_config(loss={"preset": "balanced", "terms": {"dice": {}}})
 
 
