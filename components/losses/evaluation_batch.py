@@ -72,6 +72,7 @@ def take_batch(
             raise InvalidInputError(f"mode: found {mode!r}, but data {data.name!r} are {data.mode!r}. Hint: leave out.")
         classes, mode, ignore_index = len(data.classes), data.mode, data.ignore_index
         data = data.train
+    images: Tensor | None
     if isinstance(data, Split):
         mode = mode or _mode_of(data)
         images, target = _from_split(data, cases, crop, seed)

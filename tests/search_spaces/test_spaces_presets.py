@@ -58,13 +58,11 @@ def test_baselines_are_the_usual_losses_with_fixed_weights() -> None:
         | {
             "loss.terms": {"dice": {}, "bce": {}},
             "loss.weights": {"dice": 0.5, "bce": 0.5},
-            "loss.schedule": constant,
         },
         "dice_focal": fixed
         | {
             "loss.terms": {"dice": {}, "focal": focal},
             "loss.weights": {"dice": 0.5, "focal": 0.5},
-            "loss.schedule": constant,
         },
     }
     assert [baseline.name for baseline in baselines("multiclass")] == ["ce", "dice", "dice_ce", "dice_focal"]
