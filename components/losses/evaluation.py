@@ -44,7 +44,7 @@ def evaluate(
     _require_counts(cases=cases, repeats=repeats)
     device = torch.device(device)
     batch = take_batch(data, mode=mode, ignore_index=ignore_index, cases=cases, crop=crop, seed=seed, device=device)
-    candidates = {name: _on_device(loss, device) for name, loss in _build_candidates(losses, batch, build).items()}
+    candidates = {name: loss.to(device) for name, loss in _build_candidates(losses, batch, build).items()}
     logits = _logits(batch, model, seed)
     middle = logits.get(_MIDDLE, logits[next(iter(logits))])
     steps = {name: training_step(loss, middle, batch.target) for name, loss in candidates.items()}
@@ -112,10 +112,6 @@ def _candidate(name: str, loss: Any, batch: MaskBatch, build: Building) -> nn.Mo
     except InvalidInputError as error:
         raise InvalidInputError(f"losses: {name}: {error}") from error
     return built
-
-
-def _on_device(loss: nn.Module, device: torch.device) -> nn.Module:
-    return loss.to(device)
 
 
 def _try_each(steps: Mapping[str, Any]) -> None:

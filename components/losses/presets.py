@@ -37,8 +37,13 @@ class LossPreset:
 
     def __str__(self) -> str:
         """The preset in one line."""
-        weights = ", ".join(f"{weight:.3g} {term}" for term, weight in self.config["weights"].items())
-        return f"{self.name}: {self.summary} ({weights})"
+        parts = (f"{weight:.3g} {term}{self._options(term)}" for term, weight in self.config["weights"].items())
+        return f"{self.name}: {self.summary}: {' + '.join(parts)}"
+
+    def _options(self, term: str) -> str:
+        options = self.config["terms"][term].items()
+        shown = (f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in options)
+        return f"({', '.join(shown)})" if options else ""
 
 
 class Presets(Mapping[str, LossPreset]):
@@ -46,7 +51,7 @@ class Presets(Mapping[str, LossPreset]):
 
     Example:
         >>> print(Presets([presets()["balanced"]]))
-        balanced: foreground and background of like size; where to start (0.5 dice, 0.5 bce)
+        balanced: foreground and background of like size; where to start: 0.5 dice + 0.5 bce
     """
 
     def __init__(self, presets: "list[LossPreset] | tuple[LossPreset, ...]") -> None:
@@ -196,7 +201,7 @@ _PRESETS = Presets(
         LossPreset(
             "thin_structures",
             "vessels, roads, neurites",
-            "Overlap hardly sees a gap in a thin branch; the truth's widened skeleton does, at little cost.",
+            "Overlap hardly sees a gap in a thin branch; the truth's widened skeleton does.",
             "Kirchhoff et al. 2024, Skeleton recall loss, added to Dice + CE with the same weight",
             _config(dice=(1 / 3, {}), bce=(1 / 3, {}), skeleton_recall=(1 / 3, {})),
         ),

@@ -77,7 +77,8 @@ def test_a_preset_that_does_not_fit_the_mode_says_why(name: str, mode: Mode) -> 
 def test_presets_print_one_line_each() -> None:
     lines = str(LossManager.presets()).splitlines()
     assert len(lines) == len(LossManager.presets())
-    assert lines[0] == "balanced: foreground and background of like size; where to start (0.5 dice, 0.5 bce)"
+    assert lines[0] == "balanced: foreground and background of like size; where to start: 0.5 dice + 0.5 bce"
+    assert lines[6] == "empty_masks: many images have no foreground at all: 0.5 dice(batch=True) + 0.5 bce"
 
 
 def test_weights_beside_a_preset_change_those_of_its_terms() -> None:
