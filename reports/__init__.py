@@ -1,5 +1,6 @@
-"""From a study directory to tables; starts no Ray."""
+"""From a study directory to tables, and from a comparison of losses to a plot; starts no Ray."""
 
+from reports.losses import plot_loss_evaluation
 from reports.tables import epochs_table, load_trials, write_tables
 
-__all__ = ["epochs_table", "load_trials", "write_tables"]
+__all__ = ["epochs_table", "load_trials", "plot_loss_evaluation", "write_tables"]

@@ -24,9 +24,9 @@ class Baseline:
 def baselines(mode: str = BINARY) -> tuple[Baseline, ...]:
     """Give cross-entropy, Dice, and their half-and-half compounds with fixed weights.
 
-    Each overrides ``loss.terms`` (options by term), ``loss.weights`` and ``loss.schedule``, so that it does not
-    depend on the losses of the study file. The choice follows SegLossOdyssey (Ma et al., 2021): compounds of
-    Dice with cross-entropy or focal loss are most robust.
+    Each overrides ``loss.preset``, ``loss.terms`` (options by term), ``loss.weights`` and ``loss.schedule``, so that
+    it does not depend on the losses of the study file. The choice follows SegLossOdyssey (Ma et al., 2021): compounds
+    of Dice with cross-entropy or focal loss are most robust.
 
     Args:
         mode: ``binary``, or ``multiclass`` where ``bce`` becomes ``ce``.
@@ -49,6 +49,7 @@ def _fixed_loss(*terms: str) -> Baseline:
     return Baseline(
         name="_".join(terms),
         overrides={
+            "loss.preset": None,
             "loss.terms": {term: options.get(term, {}) for term in terms},
             "loss.weights": {term: 1 / len(terms) for term in terms},
             "loss.schedule": {"type": "constant"},

@@ -37,12 +37,15 @@ def build_model(settings: StudyConfig, data: SegmentationData) -> nn.Module:
 
 
 def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> CombinedLoss:
-    """The combined loss, on the CPU.
+    """The combined loss, on the CPU; of a preset, or of the terms that the study names.
 
     Raises:
         StudyConfigError: a weight's name is no loss.
-        InvalidInputError: a term, an option or a weight does not fit.
+        InvalidInputError: a preset, a term, an option or a weight does not fit.
     """
+    if settings.loss.preset is not None:
+        config = {"preset": settings.loss.preset, "weights": settings.loss.weights}
+        return LossManager.create_loss_function(config | {"mode": mode, "ignore_index": ignore_index})
     weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
     for name in weights.keys() - settings.loss.terms.keys() - set(LossManager.kinds()):
         hint = nearest(name, (*LossManager.kinds(), *settings.loss.terms))

@@ -12,7 +12,7 @@ from components.data import SegmentationData, evaluation_batches, training_batch
 from components.data.batches import check_crop
 from components.errors import ComponentError
 from components.losses import LossManager
-from search_spaces import Space, SpaceError, make_sampler
+from search_spaces import Choice, Space, SpaceError, make_sampler
 from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
@@ -41,6 +41,8 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
     tried = drawn or config
     with _gathered(problems, "loss"):
         check_loss(tried, data.mode, data.ignore_index)
+    if drawn is not None and space is not None:
+        problems += _find_unfit_losses(config, space, data)
     with _gathered(problems, "training.crop"):
         check_crop(data.train, tried.training.crop, tried.training.batch)
     with _gathered(problems, "model"):
@@ -50,11 +52,25 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
     return space
 
 
-def draw_settings(config: StudyConfig, space: Space) -> StudyConfig:
-    """The settings of a trial as the space may draw them."""
+def draw_settings(config: StudyConfig, space: Space, fixed: dict[str, Any] | None = None) -> StudyConfig:
+    """The settings of a trial as the space may draw them, some of them fixed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=make_sampler("random", config.search.seed, 0))
+    study.enqueue_trial(fixed or {})
     return config.with_overrides(space.suggest(study.ask()))
+
+
+def _find_unfit_losses(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
+    """Draw each option of each choice under `loss`, so that no trial is the first to find that one cannot be built."""
+    problems: list[str] = []
+    for parameter in space.parameters:
+        choice = parameter.distribution
+        if parameter.name.startswith("loss.") and isinstance(choice, Choice) and parameter.when is None:
+            for option in choice.options:
+                with _gathered(problems, f"search.space.parameters.{parameter.name}: {option}"):
+                    tried = draw_settings(config, space, {parameter.name: option})
+                    check_loss(tried, data.mode, data.ignore_index)
+    return problems
 
 
 def check_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> None:

@@ -135,6 +135,38 @@ def export(
         typer.echo(line)
 
 
+@app.command()
+def losses(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="study file (YAML), whose masks and loss are looked at")],
+    preset: Annotated[
+        list[str] | None, typer.Option("--preset", metavar="NAME", help="preset to compare with; by default all")
+    ] = None,
+    form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="OUT.html", help="write a plot too")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, as of run")
+    ] = None,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Compare the study's loss with the baselines and the presets on its masks, before any training."""
+    del debug
+    from reports import plot_loss_evaluation  # noqa: PLC0415
+    from reports.losses import rows_text  # noqa: PLC0415
+    from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.losses import evaluate_losses  # noqa: PLC0415
+    from tuning.study_file import read_study_file  # noqa: PLC0415
+
+    make_working_directory_importable()
+    study_file = read_study_file(file, settings)
+    config = study_file.load()
+    with study_file.placed():
+        evaluation = evaluate_losses(config, preset)
+    typer.echo(evaluation if form is TableFormat.TABLE else rows_text(evaluation, form.value))
+    if plot is not None:
+        plot_loss_evaluation(evaluation).write_html(plot)
+        typer.echo(f"written: {plot}", err=True)
+
+
 class SchemaFormat(StrEnum):
     """How the settings of a study file are described."""
 

@@ -12,8 +12,10 @@ from components.losses.bce import EnhancedBCELoss
 from components.losses.breakdown import LossBreakdown, check_finite
 from components.losses.combined import CombinedLoss
 from components.losses.dice import EnhancedDiceLoss
+from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import Mode
 from components.losses.manager import LossManager
+from components.losses.presets import LossPreset
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "EnhancedDiceLoss",
     "LinearSchedule",
     "LossBreakdown",
+    "LossEvaluation",
     "LossManager",
+    "LossPreset",
     "LossSchedule",
     "Mode",
     "check_finite",

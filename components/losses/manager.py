@@ -1,8 +1,9 @@
 """Losses and their schedules from plain configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from components.errors import InvalidInputError
@@ -10,7 +11,10 @@ from components.losses import kinds as term_kinds
 from components.losses._checks import require_known
 from components.losses.adaptive import AdaptiveSchedule
 from components.losses.combined import CombinedLoss
+from components.losses.evaluation import Candidates, evaluate
+from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import MODES, Mode
+from components.losses.presets import Presets, expand_preset, presets
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
 _COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
@@ -34,6 +38,11 @@ class LossManager:
         return term_kinds.kinds()
 
     @staticmethod
+    def presets() -> Presets:
+        """Return losses for common uses by name, each with its reason and source; `print` shows a line each."""
+        return presets()
+
+    @staticmethod
     def create_loss_function(config: Mapping[str, Any] | None = None) -> CombinedLoss:
         """Build a loss; always a `CombinedLoss`, of one term too, so that breakdown and schedules work for all.
 
@@ -46,6 +55,8 @@ class LossManager:
                   name, 0 if left out, all equal without `weights`);
                 - a kind, or `package.module:Class`, and its options.
 
+                Or `preset`, a name of `presets()`, in place of `type`; `weights` then change those of its terms.
+
         Raises:
             InvalidInputError: an unknown key, kind, option or mode, or a value that does not fit.
 
@@ -55,6 +66,8 @@ class LossManager:
             {'dice': 0.7, 'bce': 0.3}
         """
         options = _mapping("loss", config or {})
+        if "preset" in options:
+            options = expand_preset(options)
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
         ignore_index: int | None = options.pop("ignore_index", None)
@@ -65,6 +78,61 @@ class LossManager:
             require_known("loss: type", kind, ("combined", *term_kinds.kinds()))
         name = kind.rpartition(":")[2]
         return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)})
+
+    @staticmethod
+    def evaluate(
+        losses: Candidates,
+        data: Any,
+        *,
+        model: nn.Module | None = None,
+        mode: Mode | None = None,
+        ignore_index: int | None = None,
+        cases: int = 4,
+        crop: int | Sequence[int] | None = None,
+        repeats: int = 5,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> LossEvaluation:
+        """Compare losses on one's own masks before any training: cost, gradients, empty masks, weights.
+
+        Without a network, logits are made from the masks at three stages of training (`stages.stage_logits`).
+
+        Args:
+            losses: configurations or modules by name; or names of presets and kinds; or None for all presets that fit.
+            data: masks as a tensor or array, batches of them, (images, masks) batches such as a data loader's, a
+                `Split` or `SegmentationData` (its training split, in random crops).
+            model: gives the logits instead, from the data's images.
+            mode: what the channels mean; by default that of the data, `binary` where they do not say.
+            ignore_index: value of mask pixels that do not count; that of `SegmentationData` comes with it.
+            cases: masks looked at, as one batch.
+            crop: size of the random crops of a split; by default whole images, or the smallest size of all.
+            repeats: passes whose median time is taken.
+            seed: of crops and made-up logits.
+            device: where to measure.
+
+        Raises:
+            InvalidInputError: a loss, the data or the network does not fit; names which.
+
+        Example:
+            >>> masks = torch.zeros(2, 1, 32, 32)
+            >>> masks[:, :, 8:24, 15:17] = 1
+            >>> found = LossManager.evaluate(["dice", "bce", "thin_structures"], masks)
+            >>> [row["empty_verdict"] for row in found.rows()]
+            ['no gradient', 'ok', 'ok']
+        """
+        return evaluate(
+            losses,
+            data,
+            build=LossManager.create_loss_function,
+            model=model,
+            mode=mode,
+            ignore_index=ignore_index,
+            cases=cases,
+            crop=crop,
+            repeats=repeats,
+            seed=seed,
+            device=device,
+        )
 
     @staticmethod
     def create_loss_scheduler(

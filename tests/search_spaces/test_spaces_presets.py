@@ -49,20 +49,20 @@ def test_an_unknown_preset_or_mode_is_refused_with_a_hint() -> None:
 
 
 def test_baselines_are_the_usual_losses_with_fixed_weights() -> None:
-    constant = {"type": "constant"}
+    fixed = {"loss.preset": None, "loss.schedule": {"type": "constant"}}
     focal = {"gamma": 2.0}
     assert {baseline.name: baseline.overrides for baseline in baselines()} == {
-        "bce": {"loss.terms": {"bce": {}}, "loss.weights": {"bce": 1.0}, "loss.schedule": constant},
-        "dice": {"loss.terms": {"dice": {}}, "loss.weights": {"dice": 1.0}, "loss.schedule": constant},
-        "dice_bce": {
+        "bce": fixed | {"loss.terms": {"bce": {}}, "loss.weights": {"bce": 1.0}},
+        "dice": fixed | {"loss.terms": {"dice": {}}, "loss.weights": {"dice": 1.0}},
+        "dice_bce": fixed
+        | {
             "loss.terms": {"dice": {}, "bce": {}},
             "loss.weights": {"dice": 0.5, "bce": 0.5},
-            "loss.schedule": constant,
         },
-        "dice_focal": {
+        "dice_focal": fixed
+        | {
             "loss.terms": {"dice": {}, "focal": focal},
             "loss.weights": {"dice": 0.5, "focal": 0.5},
-            "loss.schedule": constant,
         },
     }
     assert [baseline.name for baseline in baselines("multiclass")] == ["ce", "dice", "dice_ce", "dice_focal"]

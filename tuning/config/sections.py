@@ -138,11 +138,17 @@ class TrainingConfig(_Section):
 class LossConfig(_Section):
     """The combined loss of a trial and how its weights move."""
 
+    preset: str | None = Field(
+        None,
+        description="terms and weights for a common use, in place of `terms`: `balanced`, `imbalanced`, "
+        "`thin_structures`, …; all are in how_to/choose_a_loss.md",
+    )
     terms: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="options of each term; a term that has a weight needs no entry"
     )
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict, description="weight of each term; by default dice and bce (ce for classes), half and half"
+        default_factory=dict,
+        description="weight of each term; by default those of `preset`, or dice and bce (ce for classes), half each",
     )
     schedule: dict[str, Any] = Field(
         default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
@@ -154,6 +160,12 @@ class LossConfig(_Section):
         if weights and not any(weights.values()):
             raise ValueError(f"every weight is zero in {weights}. Hint: at least one must be above 0")
         return weights
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.preset is not None and self.terms:
+            raise ValueError("preset and terms contradict each other. Hint: keep one; weights may stand beside preset")
+        return self
 
 
 class CheckpointConfig(_Section):
