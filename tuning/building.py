@@ -43,17 +43,16 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
         StudyConfigError: a weight's name is no loss.
         InvalidInputError: a preset, a term, an option or a weight does not fit.
     """
+    common = {"mode": mode, "ignore_index": ignore_index, "compile": settings.loss.compile}
     if settings.loss.preset is not None:
         config = {"preset": settings.loss.preset, "weights": settings.loss.weights}
-        return LossManager.create_loss_function(config | {"mode": mode, "ignore_index": ignore_index})
+        return LossManager.create_loss_function(config | common)
     weights = settings.loss.weights or {"dice": 0.5, "ce" if mode == "multiclass" else "bce": 0.5}
     for name in weights.keys() - settings.loss.terms.keys() - set(LossManager.kinds()):
         hint = nearest(name, (*LossManager.kinds(), *settings.loss.terms))
         raise StudyConfigError(f"loss.weights.{name}: there is no such loss. {hint}")
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
-    return LossManager.create_loss_function(
-        {"type": "combined", "mode": mode, "terms": terms, "weights": weights, "ignore_index": ignore_index}
-    )
+    return LossManager.create_loss_function({"type": "combined", "terms": terms, "weights": weights} | common)
 
 
 def device_of(settings: StudyConfig) -> str:

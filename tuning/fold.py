@@ -7,7 +7,7 @@ from typing import Any
 
 from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, training_batches
-from components.losses import LossManager
+from components.losses import LossManager, ReferenceTerms
 from components.metrics.masks import PackedMasks
 from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
 from tuning.building import build_loss, build_model, device_of
@@ -16,6 +16,7 @@ from tuning.objective import FOLD_DICE, OBJECTIVE
 from tuning.store import TuneStore
 from tuning.validation import validate
 
+_GRADIENTS_EVERY = 16  # batches: what each term pulls is measured at so little cost that every trial shows it
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
 PREDICTED, BESTS = "predicted", "bests"  # what a checkpoint holds besides the state: masks, best Dice of each fold
 
@@ -50,6 +51,7 @@ class FoldTraining:
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
         self._loss = build_loss(settings, data.mode, data.ignore_index).to(device)
+        self._loss.gradient_interval = _GRADIENTS_EVERY
         self._loss_schedule = LossManager.create_loss_scheduler(
             self._loss, settings.loss.schedule, epochs=training.epochs
         )
@@ -116,11 +118,18 @@ class FoldTraining:
             crop=training.crop,
             divisor=self._settings.model.divisor,
         )
+        watched, validated = (ReferenceTerms(data.mode, data.ignore_index) for _ in range(2))
         trained = train_epoch(
-            self._model, self._loss, self._optimizer, batches, epoch=epoch, precision=training.precision
+            self._model,
+            self._loss,
+            self._optimizer,
+            batches,
+            epoch=epoch,
+            precision=training.precision,
+            reference=watched,
         )
         self._lr_schedule.step()
-        scores, predicted = validate(self._model, data, self._settings)
+        scores, predicted = validate(self._model, data, self._settings, reference=validated)
         row = {
             "epoch": self._before + epoch,
             OBJECTIVE: scores.mean,
@@ -131,6 +140,7 @@ class FoldTraining:
             },
             "val_undefined": scores.undefined,
             **trained,
+            **{f"val_reference_{name}": value for name, value in validated.means().items()},
             **{f"weight_{name}": value for name, value in weights.items()},
             "lr": lr,
         }

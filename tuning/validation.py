@@ -5,6 +5,7 @@ from math import prod
 from torch import nn
 
 from components.data import SegmentationData
+from components.losses import ReferenceTerms
 from components.metrics.dice import DiceScores
 from components.metrics.masks import PackedMasks
 from components.training import Precision, evaluate
@@ -15,7 +16,11 @@ _PIXELS_OF_A_STEP = 4
 
 
 def validate(
-    model: nn.Module, data: SegmentationData, settings: StudyConfig, precision: Precision | None = None
+    model: nn.Module,
+    data: SegmentationData,
+    settings: StudyConfig,
+    precision: Precision | None = None,
+    reference: ReferenceTerms | None = None,
 ) -> tuple[DiceScores, PackedMasks]:
     """Dice and predicted masks of the validation split.
 
@@ -24,6 +29,7 @@ def validate(
         data: the fold.
         settings: of the trial.
         precision: in place of the study's.
+        reference: watches every batch.
     """
     masks = PackedMasks(data.mode)
     scores = evaluate(
@@ -36,6 +42,7 @@ def validate(
         ignore_index=data.ignore_index,
         scored=data.scored,
         masks=masks,
+        reference=reference,
     )
     return scores, masks
 

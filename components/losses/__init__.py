@@ -16,6 +16,7 @@ from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import Mode
 from components.losses.manager import LossManager
 from components.losses.presets import LossPreset
+from components.losses.reference import ReferenceTerms
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "LossPreset",
     "LossSchedule",
     "Mode",
+    "ReferenceTerms",
     "check_finite",
 ]

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from components.errors import InvalidInputError
-from components.losses._checks import require_known, require_number
-from components.losses.breakdown import LossBreakdown
+from components.losses._checks import require_integer, require_known, require_number
+from components.losses.breakdown import LossBreakdown, gradient_norms, shares
+from components.losses.compiled import CompiledTerms
 from components.losses.inputs import full_precision, widened
 from components.losses.running import RunningMeans
 from components.losses.shared_sums import term_values
@@ -27,6 +28,9 @@ class CombinedLoss(nn.Module):
         terms: losses by name, each called with `(logits, target)` and returning a scalar; a name is an identifier,
             such as `dice`.
         weights: by term name, finite, at least 0, one above 0; None gives each of K terms 1/K.
+        compile: compute the terms through `torch.compile`, see `CompiledTerms`.
+        gradient_interval: measure gradient norms (`breakdown`) at the first training call of an epoch and every so
+            many after it; None for never.
 
     Raises:
         InvalidInputError: names or weights do not fit.
@@ -39,14 +43,25 @@ class CombinedLoss(nn.Module):
         >>> parts.total.backward()
     """
 
-    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, nn.Module],
+        weights: Mapping[str, float] | None = None,
+        *,
+        compile: bool = False,  # noqa: A002 - torch's own word for it
+        gradient_interval: int | None = None,
+    ) -> None:
         super().__init__()
         if not terms:
             raise InvalidInputError("terms: found none; expected at least one loss by name.")
         for name, term in terms.items():
             _check_term(name, term)
+        if gradient_interval is not None:
+            require_integer("gradient_interval", gradient_interval)
         self.terms = nn.ModuleDict(dict(terms))
-        self._means = RunningMeans()
+        self.gradient_interval = gradient_interval
+        self._values = CompiledTerms() if compile else term_values
+        self._means, self._norms, self._calls = RunningMeans(), RunningMeans(), 0
         self._weights: dict[str, float] = {}
         self.weights = {name: 1 / len(terms) for name in terms} if weights is None else weights
 
@@ -82,32 +97,63 @@ class CombinedLoss(nn.Module):
         """
         return self.breakdown(logits, target, watched=False).total
 
-    def breakdown(self, logits: Tensor, target: Tensor, *, watched: bool = True) -> LossBreakdown:
-        """Return the weighted sum with the unweighted value of each term.
+    def breakdown(
+        self, logits: Tensor, target: Tensor, *, watched: bool = True, gradients: bool | None = None
+    ) -> LossBreakdown:
+        """Return the weighted sum with the parts of each term.
 
         Args:
             logits: as in `forward`.
             target: as in `forward`.
             watched: compute terms of weight 0 too, without gradient.
+            gradients: measure the gradient norm of each trained term at the logits, at the cost of a backward pass
+                through each; None: as `gradient_interval` says.
         """
+        training = torch.is_grad_enabled()
+        measured = (training and self._is_due()) if gradients is None else gradients
         asleep = {name for name, weight in self._weights.items() if weight == 0}
         terms = {name: term for name, term in self.terms.items() if watched or name not in asleep}
-        with full_precision(logits):
-            found = term_values(terms, widened(logits), target, without_gradient=asleep)
+        wide = widened(logits)
+        with full_precision(logits), torch.set_grad_enabled(training or measured):
+            if measured and not wide.requires_grad:
+                wide = wide.detach().requires_grad_()
+            # What was compiled cannot go back twice.
+            values_of = term_values if measured else self._values
+            found = values_of(terms, wide, target, without_gradient=asleep)
             found = {name: _scalar(name, value) for name, value in found.items()}
-            total = torch.stack([self._weights[name] * found[name] for name in found if name not in asleep]).sum()
-        values = {name: value.detach() for name, value in found.items()}
-        if torch.is_grad_enabled():
+            weighted = {name: self._weights[name] * value for name, value in found.items()}
+            total = torch.stack([value for name, value in weighted.items() if name not in asleep]).sum()
+            trained = {name: value for name, value in found.items() if name not in asleep}
+            norms = gradient_norms(trained, wide) if measured else {}
+        values = _detached(found)
+        if training:
             self._means.add(values, cases=len(logits))
-        return LossBreakdown(total, values)
+            self._norms.add(norms, cases=len(logits))
+            self._calls += 1
+        return LossBreakdown(
+            total=total if training else total.detach(),
+            terms=values,
+            weighted=_detached(weighted),
+            gradient_norms=norms,
+            gradient_shares=shares({name: self._weights[name] * norm for name, norm in norms.items()}),
+        )
 
     def epoch_means(self) -> dict[str, float]:
         """Return each term's mean over the cases since `reset_epoch_means`; waits for the device."""
         return self._means.values()
 
+    def epoch_gradient_norms(self) -> dict[str, float]:
+        """Return each trained term's mean gradient norm since `reset_epoch_means`, of the calls that measured it."""
+        return self._norms.values()
+
     def reset_epoch_means(self) -> None:
         """Start the means of a new epoch."""
         self._means.reset()
+        self._norms.reset()
+        self._calls = 0
+
+    def _is_due(self) -> bool:
+        return self.gradient_interval is not None and self._calls % self.gradient_interval == 0
 
     def get_extra_state(self) -> dict[str, dict[str, float]]:
         """Return what `state_dict` holds besides tensors: the weights."""
@@ -128,6 +174,10 @@ def _check_term(name: str, term: nn.Module) -> None:
         raise InvalidInputError(f"terms: found the name {name!r}; expected an identifier such as 'dice' or 'my_loss'.")
     if not isinstance(term, nn.Module):
         raise InvalidInputError(f"terms: {name} is {type(term).__name__}; expected a torch.nn.Module.")
+
+
+def _detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in values.items()}
 
 
 def _scalar(name: str, value: Tensor) -> Tensor:

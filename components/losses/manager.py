@@ -17,7 +17,7 @@ from components.losses.inputs import MODES, Mode
 from components.losses.presets import Presets, expand_preset, presets
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
 
-_COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
+_COMBINED_KEYS = ("type", "mode", "ignore_index", "compile", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
 
@@ -55,6 +55,8 @@ class LossManager:
                   name, 0 if left out, all equal without `weights`);
                 - a kind, or `package.module:Class`, and its options.
 
+                `compile: True` computes the terms through `torch.compile`, see `CombinedLoss`.
+
                 Or `preset`, a name of `presets()`, in place of `type`; `weights` then change those of its terms.
 
         Raises:
@@ -71,13 +73,17 @@ class LossManager:
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
         ignore_index: int | None = options.pop("ignore_index", None)
+        compiled = options.pop("compile", False)
         require_known("loss: mode", mode, MODES)
+        if not isinstance(compiled, bool):
+            raise InvalidInputError(f"loss: compile: found {compiled!r}; expected True or False.")
         if kind == "combined":
-            return _combined(mode, options, ignore_index)
+            terms, weights = _combined(mode, options, ignore_index)
+            return CombinedLoss(terms, weights, compile=compiled)
         if not isinstance(kind, str) or ":" not in kind:
             require_known("loss: type", kind, ("combined", *term_kinds.kinds()))
         name = kind.rpartition(":")[2]
-        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)})
+        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)}, compile=compiled)
 
     @staticmethod
     def evaluate(
@@ -163,7 +169,10 @@ class LossManager:
         return build(loss, **options)
 
 
-def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> CombinedLoss:
+def _combined(
+    mode: Mode, options: dict[str, Any], ignore_index: int | None
+) -> tuple[dict[str, nn.Module], dict[str, Any] | None]:
+    """Terms and weights by name."""
     if "terms" in options:
         for name in options:
             require_known("loss: key", name, _COMBINED_KEYS)
@@ -174,7 +183,7 @@ def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> 
     else:
         weights = _short_weights(options) or dict.fromkeys(_DEFAULT_TERMS, 0.5)
         terms = {name: {} for name in weights}
-    return CombinedLoss({name: _term(name, mode, spec, ignore_index) for name, spec in terms.items()}, weights)
+    return {name: _term(name, mode, spec, ignore_index) for name, spec in terms.items()}, weights
 
 
 def _short_weights(options: dict[str, Any]) -> dict[str, Any]:

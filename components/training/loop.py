@@ -10,11 +10,19 @@ from torch.optim import Optimizer
 
 from components.data import Split, evaluation_batches
 from components.errors import InvalidInputError
-from components.losses import CombinedLoss, check_finite
+from components.losses import CombinedLoss, LossBreakdown, ReferenceTerms, check_finite
 from components.metrics.dice import DiceCounts, DiceScores, Mode
 from components.metrics.masks import PackedMasks
 
 Precision = Literal["fp32", "bf16"]
+
+# What a row calls the parts of a loss.
+_PARTS = {
+    "loss": "terms",
+    "weighted": "weighted",
+    "gradient_norm": "gradient_norms",
+    "gradient_share": "gradient_shares",
+}
 
 
 def train_epoch(
@@ -25,6 +33,7 @@ def train_epoch(
     *,
     epoch: int,
     precision: Precision = "fp32",
+    reference: ReferenceTerms | None = None,
 ) -> dict[str, float]:
     """Train one epoch in place.
 
@@ -35,32 +44,35 @@ def train_epoch(
         batches: images and targets, as `components.data.training_batches` yields them.
         epoch: 1-based, for error messages.
         precision: `bf16` runs the forward pass under autocast.
+        reference: watches every batch; its means come back as `reference_<term>`.
 
     Returns:
-        `train_loss` and, for each term, its unweighted `loss_<term>`; means over cases.
+        `train_loss` and, for each term, its unweighted `loss_<term>` and `weighted_<term>`; means over cases. Where the
+        loss has a `gradient_interval`, also `gradient_norm_<term>` of the unweighted term at the logits, over the cases
+        of the batches that were measured, and `gradient_share_<term>` with its weight.
 
     Raises:
         NonFiniteLossError: a term became NaN or infinite; the weights of the step before are kept.
         InvalidInputError: there is no batch.
     """
     model.train()
+    loss.reset_epoch_means()
     device = _device(model)
-    sums: dict[str, float] = {}
-    cases = 0
+    means = _Means()
     for step, (images, target) in enumerate(batches, start=1):
         optimizer.zero_grad(set_to_none=True)
         with _autocast(device, precision):
             logits = model(images.to(device))
-        parts = loss.breakdown(logits.float(), target.to(device))
-        check_finite(parts, epoch=epoch, where=f"batch {step}")
+        target = target.to(device)  # noqa: PLW2901 - the batch, where it is needed
+        parts = loss.breakdown(logits.float(), target)
+        check_finite(parts, epoch, f"batch {step}", {"images": images, "logits": logits, "target": target})
         parts.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         optimizer.step()
-        cases += len(images)
-        for name, value in {"train_loss": parts.total, **_named(parts.terms)}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(images)
-    if not cases:
-        raise InvalidInputError("training on no batch at all. Hint: check the training split.")
-    return {name: value / cases for name, value in sums.items()}
+        means.add(parts, cases=len(images))
+        if reference is not None:
+            reference.add(logits.detach(), target)
+    seen = {} if reference is None else {f"reference_{name}": value for name, value in reference.means().items()}
+    return means.row() | seen
 
 
 @torch.inference_mode()
@@ -75,6 +87,7 @@ def evaluate(
     ignore_index: int | None = None,
     scored: Sequence[bool] | None = None,
     masks: PackedMasks | None = None,
+    reference: ReferenceTerms | None = None,
 ) -> DiceScores:
     """Hard Dice of the model on every case of a split, in the given precision.
 
@@ -88,6 +101,7 @@ def evaluate(
         ignore_index: mask value of pixels that are not counted.
         scored: whether each foreground class counts.
         masks: collects the predicted masks.
+        reference: watches every batch.
     """
     model.eval()
     device = _device(model)
@@ -99,11 +113,30 @@ def evaluate(
         counts.add(logits[inside], target.to(device))
         if masks is not None:
             masks.add(logits[inside])
+        if reference is not None:
+            reference.add(logits[inside], target.to(device))
     return counts.scores()
 
 
-def _named(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"loss_{name}": value for name, value in terms.items()}
+class _Means:
+    """Means over the cases of an epoch, by the name that they have in its row."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._cases: dict[str, int] = {}
+
+    def add(self, parts: LossBreakdown, cases: int) -> None:
+        found = {"train_loss": parts.total}
+        for prefix, part in _PARTS.items():
+            found |= {f"{prefix}_{name}": value for name, value in getattr(parts, part).items()}
+        for name, value in found.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach()) * cases
+            self._cases[name] = self._cases.get(name, 0) + cases
+
+    def row(self) -> dict[str, float]:
+        if not self._cases:
+            raise InvalidInputError("training on no batch at all. Hint: check the training split.")
+        return {name: total / self._cases[name] for name, total in self._sums.items()}
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -154,6 +154,12 @@ class LossConfig(_Section):
         default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
     )
 
+    compile: bool = Field(
+        default=False,
+        description="compute the loss in code compiled for it; costs seconds at the first trial's start, and needs a "
+        "C++ compiler (without one the loss runs as if this were false)",
+    )
+
     @field_validator("weights")
     @classmethod
     def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:

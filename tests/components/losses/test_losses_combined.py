@@ -165,7 +165,7 @@ def test_combined_gradient_matches_finite_differences() -> None:
 
 
 def breakdown(total: float, **terms: float) -> LossBreakdown:
-    return LossBreakdown(torch.tensor(total), {name: torch.tensor(value) for name, value in terms.items()})
+    return LossBreakdown(torch.tensor(total), {name: torch.tensor(value) for name, value in terms.items()}, {})
 
 
 def test_check_finite_passes_numbers() -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from components.data import Split, training_batches
 from components.errors import InvalidInputError, NonFiniteLossError
-from components.losses import CombinedLoss, LossManager
+from components.losses import CombinedLoss, LossManager, ReferenceTerms
 from components.metrics.dice import Mode
 from components.metrics.masks import PackedMasks, hard_masks
 from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, small_unet, train_epoch
@@ -67,8 +67,27 @@ def test_the_row_names_every_term_and_the_weighted_sum() -> None:
         training_batches(split("binary", (4, 4)), size=3, seed=0, epoch=1),
         epoch=1,
     )
-    assert set(row) == {"train_loss", "loss_dice", "loss_bce"}
-    assert row["train_loss"] == pytest.approx(0.3 * row["loss_dice"] + 0.7 * row["loss_bce"])
+    assert set(row) == {"train_loss", "loss_dice", "loss_bce", "weighted_dice", "weighted_bce"}
+    assert row["weighted_dice"] == pytest.approx(0.3 * row["loss_dice"])
+    assert row["train_loss"] == pytest.approx(row["weighted_dice"] + row["weighted_bce"])
+
+
+def test_the_row_holds_what_each_term_pulls_and_a_reference_that_no_weight_changes() -> None:
+    rows = []
+    for weights in ({"dice": 0.3, "bce": 0.7}, {"dice": 0.9, "bce": 0.1}):
+        seed_everything(0)
+        model, loss, reference = pointwise("binary", 2), loss_for("binary"), ReferenceTerms("binary")
+        loss.weights, loss.gradient_interval = weights, 2
+        optimizer = build_optimizer("sgd", model.parameters(), lr=0.0, weight_decay=0.0)
+        batches = training_batches(split("binary", (4, 4)), size=1, seed=0, epoch=1)
+        rows.append(train_epoch(model, loss, optimizer, batches, epoch=1, reference=reference))
+    for row, weight in zip(rows, (0.3, 0.9), strict=True):
+        pulls = weight * row["gradient_norm_dice"], (1 - weight) * row["gradient_norm_bce"]
+        assert row["gradient_share_dice"] == pytest.approx(pulls[0] / sum(pulls), rel=0.05)  # a mean of shares
+        assert row["gradient_share_dice"] + row["gradient_share_bce"] == pytest.approx(1)
+    for name in ("reference_dice", "reference_bce", "gradient_norm_dice"):
+        assert rows[0][name] == pytest.approx(rows[1][name])
+    assert rows[0]["reference_dice"] == pytest.approx(rows[0]["loss_dice"])
 
 
 def test_the_score_does_not_depend_on_the_batch() -> None:
