@@ -49,7 +49,14 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
         raise StudyConfigError(f"loss.weights.{name}: there is no such loss. {hint}")
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
     return LossManager.create_loss_function(
-        {"type": "combined", "mode": mode, "terms": terms, "weights": weights, "ignore_index": ignore_index}
+        {
+            "type": "combined",
+            "mode": mode,
+            "terms": terms,
+            "weights": weights,
+            "ignore_index": ignore_index,
+            "policy": None if settings.loss.policy is None else settings.loss.policy.model_dump(),
+        }
     )
 
 

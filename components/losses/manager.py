@@ -12,8 +12,9 @@ from components.losses.adaptive import AdaptiveSchedule
 from components.losses.combined import CombinedLoss
 from components.losses.inputs import MODES, Mode
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.mask_policy import MaskPolicy, as_policy
 
-_COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
+_COMBINED_KEYS = ("type", "mode", "ignore_index", "policy", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
 
@@ -38,8 +39,9 @@ class LossManager:
         """Build a loss; always a `CombinedLoss`, of one term too, so that breakdown and schedules work for all.
 
         Args:
-            config: None for Dice and BCE, half each, binary. Otherwise `type`, an optional `mode` and an optional
-                `ignore_index` (value of target pixels that no term counts) with
+            config: None for Dice and BCE, half each, binary. Otherwise `type`, an optional `mode`, an optional
+                `ignore_index` (value of target pixels that no term counts) and an optional `policy` (choices of
+                `components.mask_policy.MaskPolicy` by name, for all terms) with
 
                 - `combined` and one `<kind>_weight` per term, such as `dice_weight`;
                 - `combined`, `terms` (options by term name; `kind` is the name unless given) and `weights` (by term
@@ -58,13 +60,14 @@ class LossManager:
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
         ignore_index: int | None = options.pop("ignore_index", None)
+        policy = as_policy(options.pop("policy", None))
         require_known("loss: mode", mode, MODES)
         if kind == "combined":
-            return _combined(mode, options, ignore_index)
+            return _combined(mode, options, ignore_index, policy)
         if not isinstance(kind, str) or ":" not in kind:
             require_known("loss: type", kind, ("combined", *term_kinds.kinds()))
         name = kind.rpartition(":")[2]
-        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)})
+        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index, policy)})
 
     @staticmethod
     def create_loss_scheduler(
@@ -95,7 +98,7 @@ class LossManager:
         return build(loss, **options)
 
 
-def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> CombinedLoss:
+def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None, policy: MaskPolicy | None) -> CombinedLoss:
     if "terms" in options:
         for name in options:
             require_known("loss: key", name, _COMBINED_KEYS)
@@ -106,7 +109,8 @@ def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> 
     else:
         weights = _short_weights(options) or dict.fromkeys(_DEFAULT_TERMS, 0.5)
         terms = {name: {} for name in weights}
-    return CombinedLoss({name: _term(name, mode, spec, ignore_index) for name, spec in terms.items()}, weights)
+    built = {name: _term(name, mode, spec, ignore_index, policy) for name, spec in terms.items()}
+    return CombinedLoss(built, weights)
 
 
 def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
@@ -121,11 +125,11 @@ def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
     return {name.removesuffix(_WEIGHT_SUFFIX): value for name, value in options.items()}
 
 
-def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None) -> nn.Module:
+def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None, policy: MaskPolicy | None) -> nn.Module:
     where = f"loss.terms.{name}"
     options = _mapping(where, spec or {})
     try:
-        return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index)
+        return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index, policy)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}") from error
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from components.losses.inputs import Mode, prepare
 from components.losses.sigmoid_sums import Needs, SigmoidSums, sigmoid_sums
 from components.losses.softmax_sums import ClassNeeds, SoftmaxSums, softmax_sums
+from components.mask_policy import MaskPolicy
 
 PixelSums = SigmoidSums | SoftmaxSums
 
@@ -47,7 +48,7 @@ class MadeOfSums(Protocol):
     """A loss that needs nothing of the logits but sums."""
 
     mode: Mode
-    ignore_index: int | None
+    policy: MaskPolicy
 
     @property
     def needs(self) -> Needs | ClassNeeds | None:
@@ -57,19 +58,17 @@ class MadeOfSums(Protocol):
         """The scalar loss."""
 
 
-def sum_pixels(
-    logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None, needs: Needs | ClassNeeds
-) -> Summed:
+def sum_pixels(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy, needs: Needs | ClassNeeds) -> Summed:
     """Check a batch and take its sums in one pass.
 
     Args:
         logits: `(B, C, *spatial)`, floating.
         target: see `components.losses.inputs.prepare`.
         mode: what the channels mean.
-        ignore_index: value of target pixels that do not count.
+        policy: which pixels do not count, and what soft labels mean.
         needs: which sums; `ClassNeeds` for `multiclass`.
     """
-    logits, target, valid = prepare(logits, target, mode, ignore_index)
+    logits, target, valid = prepare(logits, target, mode, policy)
     if isinstance(needs, ClassNeeds):
         return Summed(softmax_sums(logits, target, needs, valid), valid, logits.numel())
     return Summed(sigmoid_sums(logits, target, needs, valid), valid, logits.numel())
@@ -115,9 +114,10 @@ def term_values(
 def _sum_for(terms: list[MadeOfSums], logits: Tensor, target: Tensor) -> Summed | None:
     """The sums of all these losses; None where they cannot share, or where it would not pay."""
     needs = joined(term.needs for term in terms if term.needs is not None)
-    if needs is None or len({(term.mode, term.ignore_index) for term in terms}) > 1:
+    pixels = {(term.mode, term.policy.ignore_index, term.policy.soft_labels) for term in terms}
+    if needs is None or len(pixels) > 1:
         return None
     # Measured (benchmarks/losses.py): torch's own BCE beside a pass of its own is faster than both in one pass.
     if isinstance(needs, Needs) and needs.gamma is None:
         return None
-    return sum_pixels(logits, target, terms[0].mode, terms[0].ignore_index, needs)
+    return sum_pixels(logits, target, terms[0].mode, terms[0].policy, needs)
