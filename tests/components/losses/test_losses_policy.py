@@ -154,7 +154,7 @@ def test_a_configuration_hands_its_policy_to_every_term() -> None:
     expected = MaskPolicy(empty="skip", soft_labels="threshold", ignore_index=9)
     assert [term.policy for term in loss.terms.values()] == [expected, expected]
     alone = LossManager.create_loss_function({"type": "lovasz", "policy": {"absent": "skip"}})
-    assert [term.policy.absent for term in alone.terms.values()] == ["skip"]
+    assert [term.policy for term in alone.terms.values()] == [MaskPolicy(absent="skip")]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_loss_takes_no_mapping_for_a_policy() -> None:
 def test_the_metric_takes_the_index_and_keeps_its_own_rules() -> None:
     policy = MaskPolicy(empty="skip", absent="skip", ignore_index=255)
     counts = DiceCounts("binary", policy=policy)
-    # Foreground found; an empty truth with something predicted scores 0 whatever the policy; ignored pixels are neither.
+    # An empty truth with something predicted scores 0 whatever the policy says; the ignored pixel is no false alarm.
     counts.add(torch.tensor([[[[9.0, 9.0]]], [[[9.0, -9.0]]]]), torch.tensor([[[[1, 255]]], [[[0, 0]]]]))
     assert counts.scores().per_case.tolist() == [[1.0], [0.0]]
 
