@@ -10,8 +10,9 @@ import torch
 
 from components.data import SegmentationData, evaluation_batches, training_batches
 from components.data.batches import check_crop
-from components.errors import ComponentError
+from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
+from components.losses.deep_supervision import outputs_of
 from search_spaces import Space, SpaceError, make_sampler
 from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
@@ -108,10 +109,13 @@ def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
 
 def _check_logits(logits: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:
     expected = (len(images), len(data.classes), *images.shape[2:])
-    if not isinstance(logits, torch.Tensor):
+    try:
+        logits = outputs_of(logits, axes=images.ndim)[0]
+    except InvalidInputError as error:
         raise StudyConfigError(
-            f"model.build: {path} returned {type(logits).__name__}, expected a tensor of logits {expected}."
-        )
+            f"model.build: {path} returned {type(logits).__name__}, expected a tensor of logits {expected}, or several "
+            "from fine to coarse."
+        ) from error
     if tuple(logits.shape) != expected:
         raise StudyConfigError(
             f"model.build: {path} gives {_text(logits)} for an image of {_text(images)}; expected "
