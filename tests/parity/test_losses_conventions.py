@@ -1,6 +1,8 @@
 """Each convention against the library itself (MONAI) or its formula written out in numpy, with its defaults."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,3 +204,11 @@ def test_a_convention_is_an_option_of_a_term() -> None:
 def test_what_a_library_does_not_have_is_refused(build: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         build(**options)
+
+
+def test_the_page_on_conventions_shows_what_its_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "conventions.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "conventions.md", "exec"), {})  # noqa: S102 - our own
+    assert capsys.readouterr().out == shown
