@@ -43,7 +43,12 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
         StudyConfigError: a weight's name is no loss.
         InvalidInputError: a preset, a term, an option or a weight does not fit.
     """
-    common = {"mode": mode, "ignore_index": ignore_index, "compile": settings.loss.compile}
+    common = {
+        "mode": mode,
+        "ignore_index": ignore_index,
+        "policy": None if settings.loss.policy is None else settings.loss.policy.model_dump(),
+        "compile": settings.loss.compile,
+    }
     if settings.loss.preset is not None:
         config = {"preset": settings.loss.preset, "weights": settings.loss.weights}
         return LossManager.create_loss_function(config | common)

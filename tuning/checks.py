@@ -10,8 +10,9 @@ import torch
 
 from components.data import SegmentationData, evaluation_batches, training_batches
 from components.data.batches import check_crop
-from components.errors import ComponentError
+from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
+from components.losses.deep_supervision import outputs_of
 from search_spaces import Choice, Space, SpaceError, make_sampler
 from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
@@ -122,18 +123,23 @@ def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
         raise StudyConfigError(f"{where} raised {type(error).__name__}: {error}. Hint: look at {hint}.") from error
 
 
-def _check_logits(logits: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:
+def _check_logits(outputs: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:
     expected = (len(images), len(data.classes), *images.shape[2:])
-    if not isinstance(logits, torch.Tensor):
+    try:
+        levels = outputs_of(outputs, axes=images.ndim)
+    except InvalidInputError as error:
         raise StudyConfigError(
-            f"model.build: {path} returned {type(logits).__name__}, expected a tensor of logits {expected}."
-        )
-    if tuple(logits.shape) != expected:
-        raise StudyConfigError(
-            f"model.build: {path} gives {_text(logits)} for an image of {_text(images)}; expected "
-            f"{'×'.join(map(str, expected))}, as there are {len(data.classes)} output channels "
-            f"({', '.join(data.classes)}). Hint: build it from out_channels; padded convolutions keep the size."
-        )
+            f"model.build: {path} returned {type(outputs).__name__}, expected a tensor of logits {expected}, or "
+            "several, from fine to coarse."
+        ) from error
+    for index, logits in enumerate(levels):
+        axes = None if index == 0 else 2  # a coarse output may be smaller
+        if tuple(logits.shape)[:axes] != expected[:axes]:
+            raise StudyConfigError(
+                f"model.build: {path} gives {_text(logits)} for an image of {_text(images)}; expected "
+                f"{'×'.join(map(str, expected))}, as there are {len(data.classes)} output channels "
+                f"({', '.join(data.classes)}). Hint: build it from out_channels; padded convolutions keep the size."
+            )
 
 
 def _text(tensor: torch.Tensor) -> str:

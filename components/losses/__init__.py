@@ -11,6 +11,7 @@ from components.losses.adaptive import AdaptiveSchedule
 from components.losses.bce import EnhancedBCELoss
 from components.losses.breakdown import LossBreakdown, check_finite
 from components.losses.combined import CombinedLoss
+from components.losses.deep_supervision import DeepSupervisionLoss
 from components.losses.dice import EnhancedDiceLoss
 from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import Mode
@@ -23,6 +24,7 @@ __all__ = [
     "AdaptiveSchedule",
     "CombinedLoss",
     "ConstantSchedule",
+    "DeepSupervisionLoss",
     "EnhancedBCELoss",
     "EnhancedDiceLoss",
     "LinearSchedule",

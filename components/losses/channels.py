@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from components.losses.inputs import Mode, prepare
+from components.mask_policy import MaskPolicy
 
 
 class Channels(NamedTuple):
@@ -22,16 +23,16 @@ class Channels(NamedTuple):
     valid: Tensor | None
 
 
-def channels(logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None) -> Channels:
+def channels(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy) -> Channels:
     """Take the sigmoid, or the softmax in `multiclass`, and give every class a truth of its own.
 
     Args:
         logits: `(B, C, *spatial)`, floating.
         target: see `components.losses.inputs.prepare`.
         mode: what the channels mean.
-        ignore_index: value of target pixels that must not count; None for none.
+        policy: which pixels do not count, and what soft labels mean.
     """
-    logits, target, valid = prepare(logits, target, mode, ignore_index)
+    logits, target, valid = prepare(logits, target, mode, policy)
     logits = kept(logits, valid, 0.0)
     if mode != "multiclass":
         return Channels(kept(logits.sigmoid(), valid, 0.0), target, valid)

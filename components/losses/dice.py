@@ -1,17 +1,16 @@
 """Region losses: Dice and its relatives, as small heads on one statistics pass."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from components.errors import InvalidInputError
-from components.losses._checks import class_vector, require_known, require_length, require_number
-from components.losses.ignored import checked_ignore_index, valid_mean
-from components.losses.inputs import MODES, Mode, full_precision
-from components.losses.needs import ClassNeeds, Needs
-from components.losses.region_sums import RegionSums, counted_regions, region_sums
-from components.losses.shared_sums import MadeOfSums, Summed, sum_pixels
+from components.losses._checks import require_known, require_number
+from components.losses.conventions import ConventionName, dice_convention
+from components.losses.inputs import Mode
+from components.losses.region_loss import CommonOptions, SumsLoss
+from components.losses.region_sums import RegionSums
+from components.losses.shared_sums import Summed
 
 DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 
@@ -19,7 +18,7 @@ DiceVariant = Literal["dice", "jaccard", "tversky", "focal_tversky"]
 _FOCAL_FLOOR = 1e-7
 
 
-class EnhancedDiceLoss(nn.Module, MadeOfSums):
+class EnhancedDiceLoss(SumsLoss):
     """One minus an overlap score, per sample and class (or pooled over the batch), then the mean.
 
     With I, P and G the sums of p*g, p and g, and nr, dr the smoothing terms:
@@ -33,25 +32,31 @@ class EnhancedDiceLoss(nn.Module, MadeOfSums):
       its alpha is the weight of false negatives, here beta.
 
     Values and gradients of the first three are MONAI's (`DiceLoss`, `TverskyLoss`). A sample without foreground has
-    next to no gradient until its predicted mass falls to the smoothing; where masks may be empty, pool (`batch`) or
-    smooth more.
+    next to no gradient until its predicted mass falls to the smoothing; where masks may be empty, pool (`batch`),
+    smooth more, or leave such samples out by the policy.
 
     Ignored pixels are in none of the sums and get no gradient. A region (sample and class, or class when pooled)
     without a valid pixel is left out of the mean; where none is left, the loss is 0.
 
+    Other libraries' numbers come with `convention`, which also sets the defaults of all options marked *. Under
+    `nnunet` the loss is the negative score, between -1 and 0, which weighting by uncertainty cannot use.
+
     Args:
         mode: `binary` and `multilabel` take a sigmoid per channel, `multiclass` a softmax.
         variant: which score.
-        alpha: weight of false positives, Tversky variants only.
-        beta: weight of false negatives, Tversky variants only.
+        alpha: * weight of false positives, Tversky variants only; 0.3.
+        beta: * weight of false negatives, Tversky variants only; 0.7.
         gamma: focus of `focal_tversky`; above 1 raises the share of nearly solved regions.
-        smooth_nr: added to the numerator.
-        smooth_dr: added to the denominator, above 0.
-        batch: pool the sums over the batch.
-        include_background: whether class 0 counts; False only in `multiclass`.
+        smooth_nr: * added to the numerator; 1e-5.
+        smooth_dr: * added to the denominator, above 0 unless the convention bounds the denominator; 1e-5.
+        batch: * pool the sums over the batch; no.
+        include_background: * whether class 0 counts, False only in `multiclass`; yes.
+        convention: `segtune`, or whose numbers to reproduce: `monai`, `smp`, `nnunet` or `toolbelt`; see
+            docs/reference/conventions.md.
         class_weights: factor of each counted class before the mean, not normalised, as in MONAI; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -68,79 +73,56 @@ class EnhancedDiceLoss(nn.Module, MadeOfSums):
         mode: Mode = "binary",
         variant: DiceVariant = "dice",
         *,
-        alpha: float = 0.3,
-        beta: float = 0.7,
+        alpha: float | None = None,
+        beta: float | None = None,
         gamma: float = 4 / 3,
-        smooth_nr: float = 1e-5,
-        smooth_dr: float = 1e-5,
-        batch: bool = False,
-        include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        smooth_nr: float | None = None,
+        smooth_dr: float | None = None,
+        batch: bool | None = None,
+        include_background: bool | None = None,
+        convention: ConventionName = "segtune",
+        **options: Unpack[CommonOptions],
     ) -> None:
-        super().__init__()
-        require_known("mode", mode, MODES)
         require_known("variant", variant, get_args(DiceVariant))
-        self.mode: Mode = mode
+        rules = dice_convention(convention, variant)
+        if include_background is None:
+            include_background = rules.background or mode != "multiclass"
+        super().__init__(
+            mode,
+            smooth_nr=rules.smooth if smooth_nr is None else smooth_nr,
+            smooth_dr=rules.smooth if smooth_dr is None else smooth_dr,
+            floor=rules.floor,
+            batch=rules.batch if batch is None else batch,
+            include_background=include_background,
+            **options,
+        )
         self.variant: DiceVariant = variant
-        self.alpha = require_number("alpha", alpha)
-        self.beta = require_number("beta", beta)
+        self.alpha = require_number("alpha", rules.alpha if alpha is None else alpha)
+        self.beta = require_number("beta", rules.beta if beta is None else beta)
         self.gamma = require_number("gamma", gamma, open_low=True)
-        self.smooth_nr = require_number("smooth_nr", smooth_nr)
-        self.smooth_dr = require_number("smooth_dr", smooth_dr, open_low=True)
-        self.batch = batch
-        self.ignore_index = checked_ignore_index(ignore_index, mode)
-        self.include_background = include_background
-        if not include_background and mode != "multiclass":
-            raise InvalidInputError(f"include_background: mode {mode!r} has no background channel. Hint: leave it out.")
-        if class_weights is not None and mode == "binary":
-            raise InvalidInputError("class_weights: mode 'binary' has one class. Hint: leave them out.")
-        self.class_weights: Tensor | None
-        self.register_buffer("class_weights", class_vector("class_weights", class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss, fp32 (fp64 for fp64 logits).
-
-        Args:
-            logits: `(B, C, *spatial)`, floating.
-            target: see `components.losses.inputs.prepare`.
-        """
-        with full_precision(logits):
-            return self.from_sums(sum_pixels(logits, target, self.mode, self.ignore_index, self.needs))
-
-    @property
-    def needs(self) -> Needs | ClassNeeds:
-        """Which sums the loss is made of."""
-        return ClassNeeds(regions=True) if self.mode == "multiclass" else Needs(regions=True)
-
-    def from_sums(self, summed: Summed) -> Tensor:
-        """The loss from sums that may serve other losses too."""
-        sums = region_sums(summed, pooled=self.batch)
-        if not self.include_background:
-            sums = RegionSums(*(values[..., 1:] for values in sums))
-        losses = self._losses(sums)
-        if self.class_weights is not None:
-            require_length("class_weights", self.class_weights, losses.shape[-1])
-            losses = losses * self.class_weights.to(losses)
-        return valid_mean(losses, counted_regions(summed.valid, pooled=self.batch))
+        self.convention: ConventionName = convention
+        self._rules = rules
 
     def extra_repr(self) -> str:
         """Name the mode and the variant."""
         return f"mode={self.mode!r}, variant={self.variant!r}"
 
-    def _losses(self, sums: RegionSums) -> Tensor:
-        if self.variant == "dice":
-            return 1 - (2 * sums.overlap + self.smooth_nr) / (sums.predicted + sums.truth + self.smooth_dr)
-        if self.variant == "jaccard":
-            union = sums.predicted + sums.truth - sums.overlap
-            return 1 - (2 * sums.overlap + self.smooth_nr) / (2 * union + self.smooth_dr)
-        misses = 1 - self._tversky_index(sums)
-        if self.variant == "tversky":
-            return misses
-        return misses.clamp_min(_FOCAL_FLOOR).pow(1 / self.gamma)
+    def _losses(self, sums: RegionSums, summed: Summed) -> Tensor:
+        losses = self._rules.offset - self._score(sums)
+        if self.variant == "focal_tversky":
+            losses = losses.clamp_min(_FOCAL_FLOOR).pow(1 / self.gamma)
+        return torch.where(sums.truth > 0, losses, 0.0) if self._rules.empty_is_zero else losses
 
-    def _tversky_index(self, sums: RegionSums) -> Tensor:
+    def _score(self, sums: RegionSums) -> Tensor:
+        if self.variant == "dice":
+            return self._ratio(2 * sums.overlap, sums.predicted + sums.truth)
+        if self.variant == "jaccard":
+            factor = self._rules.jaccard_factor
+            return self._ratio(factor * sums.overlap, factor * (sums.predicted + sums.truth - sums.overlap))
         false_positives = sums.predicted - sums.overlap
         false_negatives = sums.truth - sums.overlap
-        errors = self.alpha * false_positives + self.beta * false_negatives
-        return (sums.overlap + self.smooth_nr) / (sums.overlap + errors + self.smooth_dr)
+        return self._ratio(sums.overlap, sums.overlap + (self.alpha * false_positives + self.beta * false_negatives))
+
+    def _ratio(self, numerator: Tensor, denominator: Tensor) -> Tensor:
+        denominator = denominator + self.smooth_dr
+        return (numerator + self.smooth_nr) / (denominator.clamp_min(self.floor) if self.floor else denominator)

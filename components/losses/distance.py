@@ -1,7 +1,6 @@
 """Losses that look at how far a pixel is from the border: Hausdorff by distance transforms, and boundary."""
 
-from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
@@ -10,9 +9,8 @@ from components.losses._checks import require_number
 from components.losses.channels import Channels
 from components.losses.distance_transform import distance_to
 from components.losses.inputs import Mode
-from components.losses.region_loss import ChannelLoss, background_counts
-
-_FOREGROUND = 0.5
+from components.losses.region_loss import ChannelLoss, CommonOptions, background_counts
+from components.mask_policy import FOREGROUND
 
 
 class _DistanceLoss(ChannelLoss):
@@ -23,15 +21,9 @@ class _DistanceLoss(ChannelLoss):
         mode: Mode = "binary",
         *,
         include_background: bool | None = None,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        super().__init__(
-            mode,
-            include_background=background_counts(mode, include_background),
-            class_weights=class_weights,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, include_background=background_counts(mode, include_background), **options)
 
     def _pixel_mean(self, losses: Tensor, valid: Tensor | None) -> Tensor:
         if valid is None:
@@ -59,6 +51,7 @@ class HausdorffLoss(_DistanceLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -75,12 +68,9 @@ class HausdorffLoss(_DistanceLoss):
         *,
         alpha: float = 2.0,
         include_background: bool | None = None,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        super().__init__(
-            mode, include_background=include_background, class_weights=class_weights, ignore_index=ignore_index
-        )
+        super().__init__(mode, include_background=include_background, **options)
         self.alpha = require_number("alpha", alpha)
 
     def _losses(self, found: Channels) -> Tensor:
@@ -111,6 +101,7 @@ class BoundaryLoss(_DistanceLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -130,7 +121,7 @@ class BoundaryLoss(_DistanceLoss):
 @torch.no_grad()
 def _border_distances(values: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     """Distances of foreground to background and of background to foreground, 0 elsewhere, fp32."""
-    foreground = values > _FOREGROUND
+    foreground = values > FOREGROUND
     background = ~foreground
     if valid is not None:
         foreground, background = foreground & valid, background & valid

@@ -12,6 +12,7 @@ from components.errors import InvalidInputError
 from components.losses._checks import require_known
 from components.losses.channels import kept, one_hot
 from components.losses.inputs import MODES, Mode, prepare
+from components.mask_policy import MaskPolicy
 
 if TYPE_CHECKING:
     from components.data import Split
@@ -143,7 +144,7 @@ def _checked(
     else:
         bare = mode == "binary" and target.ndim > 1 and target.shape[1] != 1
         logits = torch.zeros(target.unsqueeze(1).shape if bare else target.shape, device=target.device)
-    _, indices, valid = prepare(logits, target, mode, ignore_index)
+    _, indices, valid = prepare(logits, target, mode, MaskPolicy(ignore_index=ignore_index))
     truth = kept(one_hot(indices, logits), valid, 0.0) if mode == "multiclass" else indices
     return MaskBatch(target, truth, valid, images, mode, ignore_index)
 

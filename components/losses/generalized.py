@@ -1,15 +1,14 @@
 """Generalised Dice: classes weighted by the inverse square of their size."""
 
-from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
 
 from components.errors import InvalidInputError
 from components.losses.inputs import Mode
-from components.losses.region_loss import SumsLoss
-from components.losses.region_sums import RegionSums
+from components.losses.region_loss import RegionOptions, SumsLoss
+from components.losses.region_sums import RegionSums, present_regions
 from components.losses.shared_sums import Summed
 
 
@@ -38,6 +37,8 @@ class GeneralizedDiceLoss(SumsLoss):
         class_weights: None; the classes' sizes are the weights.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy: as in `RegionLoss`; a class that it skips has weight 0.
+        reduction: as in `RegionLoss`; `none` gives one number per sample, `(B,)`, or a scalar when pooled.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -54,31 +55,23 @@ class GeneralizedDiceLoss(SumsLoss):
         *,
         smooth_nr: float = 1e-5,
         smooth_dr: float = 1e-5,
-        batch: bool = False,
-        include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[RegionOptions],
     ) -> None:
-        if class_weights is not None:
+        if options.get("class_weights") is not None:
             raise InvalidInputError("class_weights: generalised Dice weighs classes by their size. Hint: use 'dice'.")
-        super().__init__(
-            mode,
-            smooth_nr=smooth_nr,
-            smooth_dr=smooth_dr,
-            batch=batch,
-            include_background=include_background,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, smooth_nr=smooth_nr, smooth_dr=smooth_dr, **options)
 
     def _losses(self, sums: RegionSums, summed: Summed) -> Tensor:
         weights = _weights(sums.truth)
+        if self.policy.skips:
+            weights = weights * present_regions(sums.truth, self.policy, pooled=self.batch)
         overlap = (weights * sums.overlap).sum(-1)
         masses = (weights * (sums.predicted + sums.truth)).sum(-1)
         return 1 - (2 * overlap + self.smooth_nr) / (masses + self.smooth_dr)
 
-    def _mean(self, losses: Tensor, counted: Tensor | None) -> Tensor:
+    def _reduced(self, losses: Tensor, counted: Tensor | None) -> Tensor:
         """The classes are one region: it counts where any of them does."""
-        return super()._mean(losses, None if counted is None else counted.any(-1))
+        return super()._reduced(losses, None if counted is None else counted.any(-1))
 
 
 def _weights(truth: Tensor) -> Tensor:

@@ -1,37 +1,12 @@
-"""Ignored pixels: which index may mark them, which pixels remain, and the mean over those alone.
+"""Ignored pixels: which pixels remain, and the mean over those alone.
 
 Only metadata decides anything here: no device is waited for, and `torch.compile` sees one graph.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from components.errors import InvalidInputError
-
-
-def checked_ignore_index(value: Any, mode: str) -> int | None:
-    """Return the index, or refuse what no target could carry beside the mode's own values.
-
-    Args:
-        value: None for no ignored pixels, otherwise an integer; not 0 or 1 unless the mode is `multiclass`, whose
-            classes `valid_pixels` knows.
-        mode: what the channels mean.
-
-    Raises:
-        InvalidInputError: no integer, or 0 or 1 where those are background and foreground.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInputError(f"ignore_index: found {value!r}; expected an integer or None. Hint: 255 is usual.")
-    if mode != "multiclass" and value in (0, 1):
-        raise InvalidInputError(
-            f"ignore_index: found {value}, which is {'foreground' if value else 'background'} in mode {mode!r}. "
-            "Hint: mark ignored pixels by a value of their own, such as 255."
-        )
-    return value
 
 
 def valid_pixels(target: Tensor, ignore_index: int, classes: int | None = None) -> Tensor:

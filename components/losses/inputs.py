@@ -7,6 +7,8 @@ from torch import Tensor
 
 from components.errors import InvalidInputError
 from components.losses.ignored import valid_pixels
+from components.losses.labels import check_labels
+from components.mask_policy import DEFAULT_POLICY, FOREGROUND, MaskPolicy
 
 Mode = Literal["binary", "multilabel", "multiclass"]
 MODES: tuple[Mode, ...] = ("binary", "multilabel", "multiclass")
@@ -40,39 +42,46 @@ def widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
-def prepare(logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None = None) -> Prepared:
+def prepare(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy = DEFAULT_POLICY) -> Prepared:
     """Check shapes and dtypes and bring both to the form that the losses compute with.
 
-    Only metadata is read, never a value: no device is waited for. That target values are 0-1 or valid classes is
-    the data's promise.
+    No device is waited for: target values are read on the CPU only. Elsewhere, and while compiling, that they are 0-1
+    or valid classes is the data's promise.
 
     Args:
         logits: `(B, C, *spatial)`, floating; C is 1 for `binary`, at least 2 for `multiclass`.
         target: `multiclass`: integer class indices `(B, *spatial)`. Otherwise 0-1, soft allowed, in the shape of
             the logits and of any float, integer or bool dtype; for `binary` also `(B, *spatial)`.
         mode: what the channels mean.
-        ignore_index: value of target pixels that must not count, per channel; None for none.
+        policy: which pixels do not count, per channel, and what soft labels mean.
 
     Raises:
-        InvalidInputError: a shape, dtype or device does not fit, or the index is a class or not one of the dtype.
+        InvalidInputError: a shape, dtype, device or label does not fit, or the index is a class or not one of the
+            dtype.
     """
     _check_logits(logits, mode)
     if target.device != logits.device:
         raise InvalidInputError(f"target: found on {target.device}; expected on the logits' device {logits.device}.")
     logits = widened(logits)
+    index, valid = policy.ignore_index, None
     if mode == "multiclass":
         _check_indices(logits, target)
-        if ignore_index is None:
-            return Prepared(logits, target.long(), None)
-        valid = valid_pixels(target, ignore_index, logits.shape[1])
-        return Prepared(logits, torch.where(valid, target, 0).long(), valid.unsqueeze(1))
-    if mode == "binary" and target.ndim == logits.ndim - 1:
-        target = target.unsqueeze(1)
-    _check_same_shape(logits, target, mode)
-    if ignore_index is None:
-        return Prepared(logits, target.to(logits.dtype), None)
-    valid = valid_pixels(target, ignore_index)
-    return Prepared(logits, torch.where(valid, target, 0).to(logits.dtype), valid)
+        labels = target
+        if index is not None:
+            valid = valid_pixels(target, index, logits.shape[1])
+            labels = torch.where(valid, target, 0)
+        check_labels(target, labels, logits.shape[1], index)
+        return Prepared(logits, labels.long(), None if valid is None else valid.unsqueeze(1))
+    shaped = target.unsqueeze(1) if mode == "binary" and target.ndim == logits.ndim - 1 else target
+    _check_same_shape(logits, shaped, mode)
+    labels = shaped
+    if index is not None:
+        valid = valid_pixels(shaped, index)
+        labels = torch.where(valid, shaped, 0)
+    check_labels(target, labels, None, index)
+    if policy.soft_labels == "threshold":
+        labels = labels > FOREGROUND
+    return Prepared(logits, labels.to(logits.dtype), valid)
 
 
 def _check_logits(logits: Tensor, mode: Mode) -> None:

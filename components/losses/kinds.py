@@ -1,7 +1,7 @@
 """The named kinds of loss terms, and one's own by dotted path."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,9 +24,11 @@ from components.losses.skeleton import ClDiceLoss, SkeletonRecallLoss
 from components.losses.squared import SquaredDiceLoss
 from components.losses.topk import TopKLoss
 from components.losses.unified_focal import UnifiedFocalLoss
+from components.mask_policy import MaskPolicy, checked_policy
 
 _CLASSES = ("include_background", "class_weights")
 _SMOOTHED = ("smooth_nr", "smooth_dr", "batch", *_CLASSES)
+_OVERLAP = ("convention", *_SMOOTHED)
 _CROSS_ENTROPY = ("pos_weight", "label_smoothing", "class_weights")
 
 
@@ -35,7 +37,7 @@ class Kind:
     """What a name of a loss term stands for.
 
     Attributes:
-        build: makes the term from `mode`, `ignore_index` and options.
+        build: makes the term from `mode`, `ignore_index`, `policy` and options.
         options: the names of these options.
         modes: for which it makes sense.
         reason: why not for the others, with a hint.
@@ -50,9 +52,9 @@ class Kind:
 
 
 _KINDS: dict[str, Kind] = {
-    "dice": Kind(partial(EnhancedDiceLoss, variant="dice"), _SMOOTHED),
-    "jaccard": Kind(partial(EnhancedDiceLoss, variant="jaccard"), _SMOOTHED),
-    "tversky": Kind(partial(EnhancedDiceLoss, variant="tversky"), ("alpha", "beta", *_SMOOTHED)),
+    "dice": Kind(partial(EnhancedDiceLoss, variant="dice"), _OVERLAP),
+    "jaccard": Kind(partial(EnhancedDiceLoss, variant="jaccard"), _OVERLAP),
+    "tversky": Kind(partial(EnhancedDiceLoss, variant="tversky"), ("alpha", "beta", *_OVERLAP)),
     "focal_tversky": Kind(partial(EnhancedDiceLoss, variant="focal_tversky"), ("alpha", "beta", "gamma", *_SMOOTHED)),
     "squared_dice": Kind(SquaredDiceLoss, _SMOOTHED),
     "log_cosh_dice": Kind(LogCoshDiceLoss, _SMOOTHED),
@@ -67,7 +69,9 @@ _KINDS: dict[str, Kind] = {
         modes=("multiclass",),
         reason="softmax needs exclusive classes, mode is {mode!r}. Hint: use 'bce'.",
     ),
-    "focal": Kind(partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights")),
+    "focal": Kind(
+        partial(EnhancedBCELoss, variant="focal"), ("alpha", "gamma", "label_smoothing", "class_weights", "convention")
+    ),
     "topk": Kind(TopKLoss, ("share", "class_weights")),
     "asymmetric_focal": Kind(partial(UnifiedFocalLoss, weight=0.0, delta=0.7, gamma=2.0), ("delta", "gamma")),
     "asymmetric_focal_tversky": Kind(
@@ -100,7 +104,13 @@ def built_in(kind: str) -> Kind:
     return _KINDS[kind]
 
 
-def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None = None) -> nn.Module:
+def build_term(
+    kind: str,
+    mode: Mode,
+    options: Mapping[str, Any],
+    ignore_index: int | None = None,
+    policy: MaskPolicy | None = None,
+) -> nn.Module:
     """Build one loss term.
 
     Args:
@@ -108,13 +118,15 @@ def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
         mode: what the channels mean; one's own class gets it if its constructor names `mode`.
         options: further constructor arguments.
         ignore_index: value of target pixels that must not count; one's own class gets it unless it is None.
+        policy: what empty masks, absent classes, ignored pixels and soft labels mean; one's own class gets its
+            `ignore_index`, and the policy if its constructor names `policy`.
 
     Raises:
         InvalidInputError: no such kind or option, an option's value does not fit, or one's own class cannot be told
             which pixels to ignore.
     """
     if isinstance(kind, str) and ":" in kind:
-        return _build_own(kind, mode, options, ignore_index)
+        return _build_own(kind, mode, options, checked_policy(policy, ignore_index, mode))
     if not isinstance(kind, str) or kind not in _KINDS:
         require_known("loss kind", kind, (*_KINDS, "package.module:Class"))
     found = _KINDS[kind]
@@ -122,14 +134,15 @@ def build_term(kind: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
         raise InvalidInputError(f"loss kind {kind!r}: {found.reason.format(mode=mode)}")
     for name in options:
         require_known(f"loss kind {kind!r}: option", name, found.options)
-    return found.build(mode=mode, ignore_index=ignore_index, **options)
+    return found.build(mode=mode, ignore_index=ignore_index, policy=policy, **options)
 
 
-def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: int | None) -> nn.Module:
+def _build_own(path: str, mode: Mode, options: Mapping[str, Any], policy: MaskPolicy) -> nn.Module:
     build = _imported(path)
-    given = {"mode": mode, **options} if _takes_mode(build) else dict(options)
-    if ignore_index is not None:
-        given.setdefault("ignore_index", ignore_index)
+    names = _arguments(build)
+    given = {name: value for name, value in (("mode", mode), ("policy", policy)) if name in names} | dict(options)
+    if policy.ignore_index is not None:
+        given.setdefault("ignore_index", policy.ignore_index)
     # Building decides whether the options fit: a constructor with **options may hand them on to one that refuses.
     try:
         term = build(**given)
@@ -147,11 +160,11 @@ def _build_own(path: str, mode: Mode, options: Mapping[str, Any], ignore_index: 
     return term
 
 
-def _takes_mode(build: Callable[..., Any]) -> bool:
+def _arguments(build: Callable[..., Any]) -> Collection[str]:
     try:
-        return "mode" in inspect.signature(build).parameters
+        return inspect.signature(build).parameters.keys()
     except (TypeError, ValueError):
-        return False  # some builtins have no signature to look at
+        return ()  # some builtins have no signature to look at
 
 
 def _imported(path: str) -> Callable[..., Any]:

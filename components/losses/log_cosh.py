@@ -29,6 +29,7 @@ class LogCoshDiceLoss(SumsLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.

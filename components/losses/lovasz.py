@@ -1,7 +1,7 @@
 """Lovász hinge and Lovász-softmax: the convex extension of the Jaccard loss."""
 
-from collections.abc import Sequence
-from typing import Literal, final
+from dataclasses import replace
+from typing import Literal, Unpack, final
 
 import torch
 from torch import Tensor
@@ -9,11 +9,10 @@ from torch import Tensor
 from components.losses._checks import require_known
 from components.losses.channels import kept, one_hot
 from components.losses.inputs import Mode, full_precision, prepare
-from components.losses.region_loss import RegionLoss
-from components.losses.region_sums import counted_regions
+from components.losses.region_loss import CommonOptions, RegionLoss
+from components.mask_policy import FOREGROUND
 
 Classes = Literal["present", "all"]
-_FOREGROUND = 0.5
 
 
 @final
@@ -41,6 +40,7 @@ class LovaszLoss(RegionLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`; `present` is the policy that skips empty masks.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -58,19 +58,13 @@ class LovaszLoss(RegionLoss):
         per_image: bool = True,
         classes: Classes | None = None,
         include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        super().__init__(
-            mode,
-            batch=not per_image,
-            include_background=include_background,
-            class_weights=class_weights,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, batch=not per_image, include_background=include_background, **options)
         if classes is not None:
             require_known("classes", classes, ("present", "all"))
-        self.classes: Classes = classes or ("present" if mode == "multiclass" else "all")
+        if (classes or ("present" if mode == "multiclass" else "all")) == "present":
+            self.policy = replace(self.policy, empty="skip")
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss, fp32 (fp64 for fp64 logits).
@@ -80,25 +74,21 @@ class LovaszLoss(RegionLoss):
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
+            logits, target, valid = prepare(logits, target, self.mode, self.policy)
             errors, truth = self._errors(kept(logits, valid, 0.0), target)
             # Below every error, so that ignored pixels come last; no error is below 0 once it is clipped.
             errors, truth = self._rows(kept(errors, valid, -1.0)), self._rows(truth if valid is None else truth & valid)
-            counted = counted_regions(valid, pooled=self.batch)
-            if self.classes == "present":
-                present = truth.any(-1)
-                counted = present if counted is None else present & counted
-            return self._mean(_extension(errors, truth), counted)
+            return self._reduced(_extension(errors, truth), self._counted(valid, truth.sum(-1)))
 
     def _errors(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Errors at least 0 and the hard truth, `(B, C, *spatial)` without an excluded background."""
         if self.mode != "multiclass":
-            truth = target > _FOREGROUND
+            truth = target > FOREGROUND
             return torch.relu(1 - torch.where(truth, logits, -logits)), truth
         truth, probs = one_hot(target, logits), logits.softmax(1)
         if not self.include_background:
             truth, probs = truth[:, 1:], probs[:, 1:]
-        return (truth - probs).abs(), truth > _FOREGROUND
+        return (truth - probs).abs(), truth > FOREGROUND
 
     def _rows(self, values: Tensor) -> Tensor:
         """Return `(B, C, pixels)`, or `(C, pixels)` when pooled."""

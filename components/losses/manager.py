@@ -16,8 +16,9 @@ from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import MODES, Mode
 from components.losses.presets import Presets, expand_preset, presets
 from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.mask_policy import MaskPolicy, as_policy
 
-_COMBINED_KEYS = ("type", "mode", "ignore_index", "compile", "terms", "weights")
+_COMBINED_KEYS = ("type", "mode", "ignore_index", "policy", "compile", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
 
@@ -47,8 +48,9 @@ class LossManager:
         """Build a loss; always a `CombinedLoss`, of one term too, so that breakdown and schedules work for all.
 
         Args:
-            config: None for Dice and BCE, half each, binary. Otherwise `type`, an optional `mode` and an optional
-                `ignore_index` (value of target pixels that no term counts) with
+            config: None for Dice and BCE, half each, binary. Otherwise `type`, an optional `mode`, an optional
+                `ignore_index` (value of target pixels that no term counts) and an optional `policy` (choices of
+                `components.mask_policy.MaskPolicy` by name, for all terms) with
 
                 - `combined` and one `<kind>_weight` per term, such as `dice_weight`;
                 - `combined`, `terms` (options by term name; `kind` is the name unless given) and `weights` (by term
@@ -73,17 +75,19 @@ class LossManager:
         kind = options.pop("type", "combined")
         mode: Mode = options.pop("mode", "binary")
         ignore_index: int | None = options.pop("ignore_index", None)
+        policy = as_policy(options.pop("policy", None))
         compiled = options.pop("compile", False)
         require_known("loss: mode", mode, MODES)
         if not isinstance(compiled, bool):
             raise InvalidInputError(f"loss: compile: found {compiled!r}; expected True or False.")
         if kind == "combined":
-            terms, weights = _combined(mode, options, ignore_index)
+            terms, weights = _combined(mode, options, ignore_index, policy)
             return CombinedLoss(terms, weights, compile=compiled)
         if not isinstance(kind, str) or ":" not in kind:
             require_known("loss: type", kind, ("combined", *term_kinds.kinds()))
         name = kind.rpartition(":")[2]
-        return CombinedLoss({name: term_kinds.build_term(kind, mode, options, ignore_index)}, compile=compiled)
+        term = term_kinds.build_term(kind, mode, options, ignore_index, policy)
+        return CombinedLoss({name: term}, compile=compiled)
 
     @staticmethod
     def evaluate(
@@ -170,7 +174,7 @@ class LossManager:
 
 
 def _combined(
-    mode: Mode, options: dict[str, Any], ignore_index: int | None
+    mode: Mode, options: dict[str, Any], ignore_index: int | None, policy: MaskPolicy | None
 ) -> tuple[dict[str, nn.Module], dict[str, Any] | None]:
     """Terms and weights by name."""
     if "terms" in options:
@@ -183,7 +187,7 @@ def _combined(
     else:
         weights = _short_weights(options) or dict.fromkeys(_DEFAULT_TERMS, 0.5)
         terms = {name: {} for name in weights}
-    return {name: _term(name, mode, spec, ignore_index) for name, spec in terms.items()}, weights
+    return {name: _term(name, mode, spec, ignore_index, policy) for name, spec in terms.items()}, weights
 
 
 def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
@@ -198,11 +202,11 @@ def _short_weights(options: dict[str, Any]) -> dict[str, Any]:
     return {name.removesuffix(_WEIGHT_SUFFIX): value for name, value in options.items()}
 
 
-def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None) -> nn.Module:
+def _term(name: str, mode: Mode, spec: Any, ignore_index: int | None, policy: MaskPolicy | None) -> nn.Module:
     where = f"loss.terms.{name}"
     options = _mapping(where, spec or {})
     try:
-        return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index)
+        return term_kinds.build_term(options.pop("kind", name), mode, options, ignore_index, policy)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}") from error
 

@@ -1,12 +1,11 @@
 """Matthews correlation loss."""
 
-from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 from torch import Tensor
 
 from components.losses.inputs import Mode
-from components.losses.region_loss import SumsLoss
+from components.losses.region_loss import RegionOptions, SumsLoss
 from components.losses.region_sums import RegionSums
 from components.losses.shared_sums import Summed
 
@@ -34,6 +33,7 @@ class MatthewsLoss(SumsLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -50,20 +50,9 @@ class MatthewsLoss(SumsLoss):
         *,
         smooth_nr: float = 0.0,
         smooth_dr: float = 1e-5,
-        batch: bool = False,
-        include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[RegionOptions],
     ) -> None:
-        super().__init__(
-            mode,
-            smooth_nr=smooth_nr,
-            smooth_dr=smooth_dr,
-            batch=batch,
-            include_background=include_background,
-            class_weights=class_weights,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, smooth_nr=smooth_nr, smooth_dr=smooth_dr, **options)
 
     def _losses(self, sums: RegionSums, summed: Summed) -> Tensor:
         pixels = self._pixels(summed, sums.overlap)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +10,35 @@ from torch import Tensor, nn
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
 from components.losses.channels import Channels, channels
-from components.losses.ignored import checked_ignore_index, valid_mean
 from components.losses.inputs import MODES, Mode, full_precision
 from components.losses.needs import ClassNeeds, Needs
-from components.losses.region_sums import RegionSums, counted_regions, region_sums
+from components.losses.reduction import REDUCTIONS, Reduction, reduced
+from components.losses.region_sums import RegionSums, counted_regions, present_regions, region_sums
 from components.losses.shared_sums import MadeOfSums, Summed, required, sum_pixels
+from components.mask_policy import MaskPolicy, checked_policy
+
+
+class CommonOptions(TypedDict, total=False):
+    """Keyword arguments that every region loss takes; `RegionLoss` says what they mean."""
+
+    class_weights: Sequence[float] | Tensor | None
+    ignore_index: int | None
+    policy: MaskPolicy | None
+    reduction: Reduction
+
+
+class RegionOptions(CommonOptions, total=False):
+    """Those that most of them take."""
+
+    batch: bool
+    include_background: bool
 
 
 class RegionLoss(nn.Module, ABC):
     """Base of losses that give one number per region.
 
-    Ignored pixels are in no sum and get no gradient. A region without a valid pixel is left out of the mean; where
-    none is left, the loss is 0.
+    Ignored pixels are in no sum and get no gradient. A region without a valid pixel, or that the policy skips, is left
+    out of the mean; where none is left, the loss is 0 with a gradient of 0.
 
     Args:
         mode: `binary` and `multilabel` take a sigmoid per channel, `multiclass` a softmax.
@@ -28,7 +46,10 @@ class RegionLoss(nn.Module, ABC):
         include_background: whether class 0 counts; False only in `multiclass`.
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
-            `multilabel`.
+            `multilabel`. Short for a policy with it.
+        policy: what empty masks, absent classes, ignored pixels and soft labels mean; None for the defaults.
+        reduction: `mean` or `sum` over the counted regions; `none` gives `(B, C)`, or `(C,)` when pooled, 0 for a
+            region that does not count.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -42,9 +63,12 @@ class RegionLoss(nn.Module, ABC):
         include_background: bool = True,
         class_weights: Sequence[float] | Tensor | None = None,
         ignore_index: int | None = None,
+        policy: MaskPolicy | None = None,
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         require_known("mode", mode, MODES)
+        require_known("reduction", reduction, REDUCTIONS)
         if not include_background and mode != "multiclass":
             raise InvalidInputError(f"include_background: mode {mode!r} has no background channel. Hint: leave it out.")
         if class_weights is not None and mode == "binary":
@@ -52,13 +76,15 @@ class RegionLoss(nn.Module, ABC):
         self.mode: Mode = mode
         self.batch = batch
         self.include_background = include_background
-        self.ignore_index = checked_ignore_index(ignore_index, mode)
+        self.policy = checked_policy(policy, ignore_index, mode)
+        self.ignore_index = self.policy.ignore_index
+        self.reduction: Reduction = reduction
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_vector("class_weights", class_weights), persistent=False)
 
     @abstractmethod
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss, fp32 (fp64 for fp64 logits).
+        """Return the loss, a scalar unless `reduction` is `none`, fp32 (fp64 for fp64 logits).
 
         Args:
             logits: `(B, C, *spatial)`, floating.
@@ -69,29 +95,43 @@ class RegionLoss(nn.Module, ABC):
         """Name the mode."""
         return f"mode={self.mode!r}"
 
-    def _mean(self, losses: Tensor, counted: Tensor | None) -> Tensor:
-        """Mean of `(B, C)` or `(C,)` over the counted regions, which broadcast against them."""
+    def _counted(self, valid: Tensor | None, truth: Tensor | None) -> Tensor | None:
+        """Which regions count, broadcasts against them; None for all.
+
+        Args:
+            valid: as `prepare` returns it.
+            truth: true pixels of each region; None will do where the policy skips nothing.
+        """
+        counted = counted_regions(valid, pooled=self.batch)
+        if truth is None or not self.policy.skips:
+            return counted
+        present = present_regions(truth, self.policy, pooled=self.batch)
+        return present if counted is None else counted & present
+
+    def _reduced(self, losses: Tensor, counted: Tensor | None) -> Tensor:
+        """Reduce `(B, C)` or `(C,)` over the counted regions, which broadcast against them."""
         if self.class_weights is not None:
             require_length("class_weights", self.class_weights, losses.shape[-1])
             losses = losses * self.class_weights.to(losses)
-        return valid_mean(losses, counted)
+        return reduced(losses, counted, self.reduction)
 
 
 class ChannelLoss(RegionLoss):
     """Base of region losses that need the probability of every pixel."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss, fp32 (fp64 for fp64 logits).
+        """Return the loss, a scalar unless `reduction` is `none`, fp32 (fp64 for fp64 logits).
 
         Args:
             logits: `(B, C, *spatial)`, floating.
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            found = channels(logits, target, self.mode, self.ignore_index)
+            found = channels(logits, target, self.mode, self.policy)
             if not self.include_background:
                 found = Channels(found.probs[:, 1:], found.truth[:, 1:], found.valid)
-            return self._mean(self._losses(found), counted_regions(found.valid, pooled=self.batch))
+            truth = self._sum(found.truth) if self.policy.skips else None
+            return self._reduced(self._losses(found), self._counted(found.valid, truth))
 
     @abstractmethod
     def _losses(self, found: Channels) -> Tensor:
@@ -106,9 +146,11 @@ class SumsLoss(RegionLoss, MadeOfSums):
     """Base of region losses that need a region's three sums only; they share their pass with other such losses.
 
     Args:
-        mode, batch, include_background, class_weights, ignore_index: as in `RegionLoss`.
+        mode: as in `RegionLoss`.
         smooth_nr: added to the numerator.
-        smooth_dr: added to the denominator, above 0.
+        smooth_dr: added to the denominator, above 0 unless the denominator has a floor.
+        floor: the denominator's least value.
+        options: those of `RegionLoss`.
     """
 
     def __init__(
@@ -117,30 +159,23 @@ class SumsLoss(RegionLoss, MadeOfSums):
         *,
         smooth_nr: float = 1e-5,
         smooth_dr: float = 1e-5,
-        batch: bool = False,
-        include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        floor: float = 0.0,
+        **options: Unpack[RegionOptions],
     ) -> None:
-        super().__init__(
-            mode,
-            batch=batch,
-            include_background=include_background,
-            class_weights=class_weights,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, **options)
         self.smooth_nr = require_number("smooth_nr", smooth_nr)
-        self.smooth_dr = require_number("smooth_dr", smooth_dr, open_low=True)
+        self.smooth_dr = require_number("smooth_dr", smooth_dr, open_low=floor == 0)
+        self.floor = floor
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss, fp32 (fp64 for fp64 logits).
+        """Return the loss, a scalar unless `reduction` is `none`, fp32 (fp64 for fp64 logits).
 
         Args:
             logits: `(B, C, *spatial)`, floating.
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            return self.from_sums(sum_pixels(logits, target, self.mode, self.ignore_index, self.needs))
+            return self.from_sums(sum_pixels(logits, target, self.mode, self.policy, self.needs))
 
     @property
     def needs(self) -> Needs | ClassNeeds:
@@ -152,8 +187,7 @@ class SumsLoss(RegionLoss, MadeOfSums):
         sums = region_sums(summed, pooled=self.batch)
         if not self.include_background:
             sums = RegionSums(*(values[..., 1:] for values in sums))
-        counted = counted_regions(summed.valid, pooled=self.batch)
-        return self._mean(self._losses(sums, summed), counted)
+        return self._reduced(self._losses(sums, summed), self._counted(summed.valid, sums.truth))
 
     @abstractmethod
     def _losses(self, sums: RegionSums, summed: Summed) -> Tensor:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from components.losses.shared_sums import Summed, required
+from components.mask_policy import MaskPolicy
 
 
 class RegionSums(NamedTuple):
@@ -44,3 +45,15 @@ def counted_regions(valid: Tensor | None, *, pooled: bool) -> Tensor | None:
         return None
     found = valid.flatten(2).any(2)
     return found.any(0) if pooled else found
+
+
+def present_regions(truth: Tensor, policy: MaskPolicy, *, pooled: bool) -> Tensor:
+    """Return which regions the policy keeps: bool, broadcasts against the sums. Nothing is waited for.
+
+    Args:
+        truth: true pixels of each region, `(B, C, ...)`, or `(C,)` when pooled.
+        policy: one that skips empty masks or absent classes.
+        pooled: as in `region_sums`.
+    """
+    filled = truth > 0
+    return filled if pooled or policy.empty == "skip" else filled.any(0, keepdim=True)

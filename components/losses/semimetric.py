@@ -1,14 +1,13 @@
 """The Dice semimetric loss: Dice that soft labels minimise where they should."""
 
-from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 from torch import Tensor
 
 from components.losses._checks import require_number
 from components.losses.channels import Channels
 from components.losses.inputs import Mode
-from components.losses.region_loss import ChannelLoss
+from components.losses.region_loss import ChannelLoss, RegionOptions
 
 
 @final
@@ -31,6 +30,7 @@ class DiceSemimetricLoss(ChannelLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -47,18 +47,9 @@ class DiceSemimetricLoss(ChannelLoss):
         *,
         smooth_nr: float = 1e-5,
         smooth_dr: float = 1e-5,
-        batch: bool = False,
-        include_background: bool = True,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[RegionOptions],
     ) -> None:
-        super().__init__(
-            mode,
-            batch=batch,
-            include_background=include_background,
-            class_weights=class_weights,
-            ignore_index=ignore_index,
-        )
+        super().__init__(mode, **options)
         self.smooth_nr = require_number("smooth_nr", smooth_nr)
         self.smooth_dr = require_number("smooth_dr", smooth_dr, open_low=True)
 

@@ -11,6 +11,7 @@ from components.losses.inputs import Mode, prepare
 from components.losses.needs import ClassNeeds, Needs
 from components.losses.sigmoid_sums import SigmoidSums, sigmoid_sums
 from components.losses.softmax_sums import SoftmaxSums, softmax_sums
+from components.mask_policy import MaskPolicy
 
 PixelSums = SigmoidSums | SoftmaxSums
 
@@ -47,7 +48,7 @@ class MadeOfSums(ABC):
     """A loss that needs nothing of the logits but sums, so that it may share them with others."""
 
     mode: Mode
-    ignore_index: int | None
+    policy: MaskPolicy
 
     @property
     @abstractmethod
@@ -59,19 +60,17 @@ class MadeOfSums(ABC):
         """The scalar loss."""
 
 
-def sum_pixels(
-    logits: Tensor, target: Tensor, mode: Mode, ignore_index: int | None, needs: Needs | ClassNeeds
-) -> Summed:
+def sum_pixels(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy, needs: Needs | ClassNeeds) -> Summed:
     """Check a batch and take its sums in one pass.
 
     Args:
         logits: `(B, C, *spatial)`, floating.
         target: see `components.losses.inputs.prepare`.
         mode: what the channels mean.
-        ignore_index: value of target pixels that do not count.
+        policy: which pixels do not count, and what soft labels mean.
         needs: which sums; `ClassNeeds` for `multiclass`.
     """
-    logits, target, valid = prepare(logits, target, mode, ignore_index)
+    logits, target, valid = prepare(logits, target, mode, policy)
     if isinstance(needs, ClassNeeds):
         return Summed(softmax_sums(logits, target, needs, valid), valid, logits.numel())
     return Summed(sigmoid_sums(logits, target, needs, valid), valid, logits.numel())
@@ -116,6 +115,7 @@ def term_values(
 def _sum_for(terms: list[MadeOfSums], logits: Tensor, target: Tensor) -> Summed | None:
     """The sums of all these losses; None where they cannot share."""
     needs = joined(*(term.needs for term in terms if term.needs is not None))
-    if needs is None or len({(term.mode, term.ignore_index) for term in terms}) > 1:
+    pixels = {(term.mode, term.policy.ignore_index, term.policy.soft_labels) for term in terms}
+    if needs is None or len(pixels) > 1:
         return None
-    return sum_pixels(logits, target, terms[0].mode, terms[0].ignore_index, needs)
+    return sum_pixels(logits, target, terms[0].mode, terms[0].policy, needs)

@@ -1,7 +1,6 @@
 """Losses for thin, branching structures: soft clDice and skeleton recall."""
 
-from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
@@ -10,10 +9,9 @@ from components.errors import InvalidInputError
 from components.losses._checks import require_number
 from components.losses.channels import Channels
 from components.losses.inputs import Mode
-from components.losses.region_loss import ChannelLoss, background_counts
+from components.losses.region_loss import ChannelLoss, CommonOptions, background_counts
 from components.losses.soft_skeleton import dilated, soft_skeleton
-
-_FOREGROUND = 0.5
+from components.mask_policy import FOREGROUND
 
 
 @final
@@ -37,6 +35,7 @@ class ClDiceLoss(ChannelLoss):
         class_weights: factor of each counted class before the mean, not normalised; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -56,15 +55,13 @@ class ClDiceLoss(ChannelLoss):
         smooth: float = 1.0,
         batch: bool = False,
         include_background: bool | None = None,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
         super().__init__(
             mode,
             batch=batch,
             include_background=background_counts(mode, include_background),
-            class_weights=class_weights,
-            ignore_index=ignore_index,
+            **options,
         )
         self.iterations = _whole("iterations", iterations)
         self.smooth = require_number("smooth", smooth, open_low=True)
@@ -106,6 +103,7 @@ class SkeletonRecallLoss(ChannelLoss):
             in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy, reduction: as in `RegionLoss`.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -125,15 +123,13 @@ class SkeletonRecallLoss(ChannelLoss):
         tube: int = 2,
         smooth: float = 1.0,
         batch: bool = False,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ignore_index: int | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
         super().__init__(
             mode,
             batch=batch,
             include_background=background_counts(mode, None),
-            class_weights=class_weights,
-            ignore_index=ignore_index,
+            **options,
         )
         self.iterations = _whole("iterations", iterations)
         self.tube = _whole("tube", tube)
@@ -145,7 +141,7 @@ class SkeletonRecallLoss(ChannelLoss):
 
     @torch.no_grad()
     def _tube(self, truth: Tensor, valid: Tensor | None) -> Tensor:
-        masks = (truth > _FOREGROUND).to(truth)
+        masks = (truth > FOREGROUND).to(truth)
         whole = masks.amax(1, keepdim=True) if self.mode == "multiclass" else masks
         skeleton = soft_skeleton(whole, self.iterations, valid)
         for _ in range(self.tube):

@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from components.errors import InvalidInputError
 from components.losses._checks import class_vector, require_known, require_length, require_number
 from components.losses.channels import kept
-from components.losses.ignored import checked_ignore_index
 from components.losses.inputs import MODES, Mode, full_precision, prepare
+from components.mask_policy import MaskPolicy, checked_policy
 
 # The share is kept in whole millionths: then the number of hardest pixels is exact on every device.
 _PARTS = 1_000_000
@@ -33,7 +33,8 @@ class TopKLoss(nn.Module):
         share: of the valid pixels, above 0 and at most 1, in steps of a millionth.
         class_weights: one factor per class, before the hardest are chosen, as in nnU-Net; not in `binary`.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
-            `multilabel`.
+            `multilabel`. Short for a policy with it.
+        policy: which pixels do not count, and what soft labels mean; None for the defaults.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -51,6 +52,7 @@ class TopKLoss(nn.Module):
         share: float = 0.1,
         class_weights: Sequence[float] | Tensor | None = None,
         ignore_index: int | None = None,
+        policy: MaskPolicy | None = None,
     ) -> None:
         super().__init__()
         require_known("mode", mode, MODES)
@@ -58,7 +60,8 @@ class TopKLoss(nn.Module):
             raise InvalidInputError("class_weights: mode 'binary' has one class. Hint: leave them out.")
         self.mode: Mode = mode
         self.share = require_number("share", share, low=1 / _PARTS, high=1.0)
-        self.ignore_index = checked_ignore_index(ignore_index, mode)
+        self.policy = checked_policy(policy, ignore_index, mode)
+        self.ignore_index = self.policy.ignore_index
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_vector("class_weights", class_weights), persistent=False)
 
@@ -70,7 +73,7 @@ class TopKLoss(nn.Module):
             target: see `components.losses.inputs.prepare`.
         """
         with full_precision(logits):
-            logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
+            logits, target, valid = prepare(logits, target, self.mode, self.policy)
             losses = self._entropy(kept(logits, valid, 0.0), target)
             return self._hardest(losses.flatten(), None if valid is None else valid.flatten())
 

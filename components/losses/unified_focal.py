@@ -9,8 +9,10 @@ from torch.nn.functional import logsigmoid
 from components.errors import InvalidInputError
 from components.losses._checks import require_known, require_number
 from components.losses.channels import kept, one_hot
-from components.losses.ignored import checked_ignore_index, valid_mean
+from components.losses.ignored import valid_mean
 from components.losses.inputs import MODES, Mode, full_precision, prepare
+from components.losses.region_sums import present_regions
+from components.mask_policy import MaskPolicy, checked_policy
 
 # The slope of x^(1 - gamma) has no bound at 0, where it turns a perfect prediction's gradient into NaN.
 _FOCAL_FLOOR = 1e-7
@@ -54,7 +56,9 @@ class UnifiedFocalLoss(nn.Module):
             `weight` is 0.
         smooth: s of the Tversky part, above 0.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
-            `multilabel`.
+            `multilabel`. Short for a policy with it.
+        policy: what empty masks and absent classes (in the Tversky part), ignored pixels and soft labels mean; None for
+            the defaults.
 
     Raises:
         InvalidInputError: an argument does not fit.
@@ -74,6 +78,7 @@ class UnifiedFocalLoss(nn.Module):
         gamma: float = 0.5,
         smooth: float = 1e-5,
         ignore_index: int | None = None,
+        policy: MaskPolicy | None = None,
     ) -> None:
         super().__init__()
         require_known("mode", mode, MODES)
@@ -82,7 +87,8 @@ class UnifiedFocalLoss(nn.Module):
         self.delta = require_number("delta", delta, high=1.0)
         self.gamma = require_number("gamma", gamma)
         self.smooth = require_number("smooth", smooth, open_low=True)
-        self.ignore_index = checked_ignore_index(ignore_index, mode)
+        self.policy = checked_policy(policy, ignore_index, mode)
+        self.ignore_index = self.policy.ignore_index
         if self.weight > 0 and self.gamma >= 1:
             raise InvalidInputError(
                 f"gamma: found {gamma!r}; expected below 1, as the Tversky part is raised to 1 - gamma."
@@ -107,7 +113,7 @@ class UnifiedFocalLoss(nn.Module):
         return f"mode={self.mode!r}, weight={self.weight}, delta={self.delta}, gamma={self.gamma}"
 
     def _groups(self, logits: Tensor, target: Tensor) -> _Groups:
-        logits, target, valid = prepare(logits, target, self.mode, self.ignore_index)
+        logits, target, valid = prepare(logits, target, self.mode, self.policy)
         logits = kept(logits, valid, 0.0)
         if self.mode == "multiclass":
             log_p, truth = logits.log_softmax(1).unsqueeze(1), one_hot(target, logits).unsqueeze(1)
@@ -130,5 +136,9 @@ class UnifiedFocalLoss(nn.Module):
         errors = self.delta * (true - overlap) + (1 - self.delta) * (predicted - overlap)
         misses = 1 - (overlap + self.smooth) / (overlap + errors + self.smooth)
         enhanced = misses[:, :, 1:].clamp_min(_FOCAL_FLOOR).pow(1 - self.gamma)
-        losses = torch.cat([misses[:, :, :1], enhanced], 2).mean(2)
-        return valid_mean(losses, None if groups.valid is None else groups.valid.flatten(2).any(2))
+        losses = torch.cat([misses[:, :, :1], enhanced], 2)
+        counted = None if groups.valid is None else groups.valid.flatten(2).any(2)
+        if not self.policy.skips:
+            return valid_mean(losses.mean(2), counted)
+        present = present_regions(true, self.policy, pooled=False)
+        return valid_mean(losses, present if counted is None else present & counted.unsqueeze(2))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from components.errors import InvalidInputError
-from components.losses.ignored import checked_ignore_index, valid_pixels
+from components.losses.ignored import valid_pixels
+from components.mask_policy import FOREGROUND, MaskPolicy, checked_policy
 
 Mode = Literal["binary", "multilabel", "multiclass"]
 
@@ -46,6 +47,7 @@ class DiceCounts:
         mode: what the channels mean.
         ignore_index: value of target pixels that must not count, outside the classes, such as 255; per channel in
             `multilabel`.
+        policy: its `ignore_index` is taken; how Dice treats empty masks is fixed, see `MaskPolicy`.
         scored: one flag per foreground class, whether it counts in the scores; None for all.
 
     Raises:
@@ -58,11 +60,18 @@ class DiceCounts:
         1.0
     """
 
-    def __init__(self, mode: Mode, ignore_index: int | None = None, *, scored: Sequence[bool] | None = None) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        ignore_index: int | None = None,
+        *,
+        policy: MaskPolicy | None = None,
+        scored: Sequence[bool] | None = None,
+    ) -> None:
         if mode not in ("binary", "multilabel", "multiclass"):
             raise InvalidInputError(f"mode: found {mode!r}; use 'binary', 'multilabel' or 'multiclass'.")
         self._mode = mode
-        self._ignore_index = checked_ignore_index(ignore_index, mode)
+        self._ignore_index = checked_policy(policy, ignore_index, mode).ignore_index
         self._scored = None if scored is None else _checked_flags(scored)
         self._counts: list[npt.NDArray[np.int64]] = []
 
@@ -71,8 +80,8 @@ class DiceCounts:
 
         Args:
             logits: `(B, C, *spatial)`, any float dtype.
-            target: `(B, C, *spatial)` of 0/1 for binary and multilabel; `(B, *spatial)` class indices for multiclass;
-                the ignored index besides.
+            target: `(B, C, *spatial)` of 0/1 for binary and multilabel, soft ones cut at ½; `(B, *spatial)` class
+                indices for multiclass; the ignored index besides.
 
         Raises:
             InvalidInputError: the shapes do not fit each other or the flags, or the ignored index is a class.
@@ -131,7 +140,7 @@ class DiceCounts:
             classes = torch.arange(1, logits.shape[1], device=logits.device).view(1, -1, *([1] * (logits.ndim - 2)))
             predicted, true = logits.argmax(dim=1, keepdim=True) == classes, target == classes
         else:
-            predicted, true = logits > 0, target > 0
+            predicted, true = logits > 0, target > FOREGROUND
         if self._ignore_index is None:
             return predicted, true
         valid = valid_pixels(target, self._ignore_index, logits.shape[1] if indices else None)

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from components.data import Split, evaluation_batches
 from components.errors import InvalidInputError
-from components.losses import CombinedLoss, LossBreakdown, ReferenceTerms, check_finite
+from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, ReferenceTerms, check_finite
+from components.losses.deep_supervision import outputs_of
 from components.metrics.dice import DiceCounts, DiceScores, Mode
 from components.metrics.masks import PackedMasks
 
@@ -38,7 +39,8 @@ def train_epoch(
     """Train one epoch in place.
 
     Args:
-        model: network from images to logits, on the device that trains it.
+        model: network from images to logits, on the device that trains it; or to several, from fine to coarse, whose
+            losses are weighed as `DeepSupervisionLoss` does.
         loss: combined loss; computed in fp32 outside autocast.
         optimizer: steps once a batch.
         batches: images and targets, as `components.data.training_batches` yields them.
@@ -57,20 +59,20 @@ def train_epoch(
     """
     model.train()
     loss.reset_epoch_means()
-    device = _device(model)
+    device, supervised = _device(model), DeepSupervisionLoss(loss)
     means = _Means()
     for step, (images, target) in enumerate(batches, start=1):
         optimizer.zero_grad(set_to_none=True)
         with _autocast(device, precision):
-            logits = model(images.to(device))
+            outputs = outputs_of(model(images.to(device)), axes=images.ndim)
         target = target.to(device)  # noqa: PLW2901 - the batch, where it is needed
-        parts = loss.breakdown(logits.float(), target)
-        check_finite(parts, epoch, f"batch {step}", {"images": images, "logits": logits, "target": target})
+        parts = supervised.breakdown([logits.float() for logits in outputs], target)
+        check_finite(parts, epoch, f"batch {step}", {"images": images, "logits": outputs[0], "target": target})
         parts.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         optimizer.step()
         means.add(parts, cases=len(images))
         if reference is not None:
-            reference.add(logits.detach(), target)
+            reference.add(outputs[0].detach(), target)
     seen = {} if reference is None else {f"reference_{name}": value for name, value in reference.means().items()}
     return means.row() | seen
 
@@ -92,7 +94,7 @@ def evaluate(
     """Hard Dice of the model on every case of a split, in the given precision.
 
     Args:
-        model: network from images to logits; put into evaluation mode.
+        model: network from images to logits, or to several, of which the first counts; put into evaluation mode.
         split: cases to score, in order.
         mode: what the masks mean.
         batch: cases at a time; the score does not depend on it beyond the network's own rounding.
@@ -108,7 +110,7 @@ def evaluate(
     counts = DiceCounts(mode, ignore_index=ignore_index, scored=scored)
     for images, target in evaluation_batches(split, size=batch, divisor=divisor):
         with _autocast(device, precision):
-            logits = model(images.to(device))
+            logits = outputs_of(model(images.to(device)), axes=images.ndim)[0]
         inside: tuple[Any, ...] = (..., *(slice(size) for size in target.shape[target.ndim - logits.ndim + 2 :]))
         counts.add(logits[inside], target.to(device))
         if masks is not None:

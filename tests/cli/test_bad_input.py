@@ -36,15 +36,26 @@ class Shrinking(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3)
 
 
-class TwoOutputs(nn.Conv2d):
-    """A network that returns a tuple, as for deep supervision."""
+class NamedOutputs(nn.Conv2d):
+    """A network that returns a mapping, as torchvision's do."""
+
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+        del spatial_dims
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        return {"out": super().forward(images)}
+
+
+class WithImages(nn.Conv2d):
+    """A network whose second output is no coarse one: it has other channels."""
 
     def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
         del spatial_dims
         super().__init__(in_channels, out_channels, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        return super().forward(images), images
+        return super().forward(images), torch.cat([images, images], 1)
 
 
 @pytest.fixture
@@ -148,7 +159,11 @@ def test_unknown_stems_and_overlap_in_the_split(run: Run, data: Path) -> None:
         ("tests.toys:broken_network", "tests.toys:broken_network raised ValueError: no network for 1 channels. Hint:"),
         (BAD_NETWORK, "gives 1×4×32×32 for an image of 1×1×32×32; expected 1×1×32×32, as there are 1 output channels"),
         ("tests.cli.test_bad_input:Shrinking", "gives 1×1×30×30 for an image of 1×1×32×32; expected 1×1×32×32"),
-        ("tests.cli.test_bad_input:TwoOutputs", "returned tuple, expected a tensor of logits (1, 1, 32, 32)."),
+        (
+            "tests.cli.test_bad_input:NamedOutputs",
+            "returned dict, expected a tensor of logits (1, 1, 32, 32), or several, from fine to coarse.",
+        ),
+        ("tests.cli.test_bad_input:WithImages", "gives 1×2×32×32 for an image of 1×1×32×32; expected 1×1×"),
     ],
 )
 def test_a_network_that_cannot_be_used(run: Run, path: str, message: str) -> None:

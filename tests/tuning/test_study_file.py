@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from components.errors import InvalidInputError
+from components.mask_policy import MaskPolicy
 from search_spaces import Space
 from tuning import StudyConfig
+from tuning.building import build_loss
 from tuning.errors import StudyConfigError
 from tuning.study_file import StudyFile, read_study_file
 
@@ -351,3 +353,9 @@ def test_a_parameter_of_the_space_can_be_set_by_its_dotted_name(tmp_path: Path) 
         "presets": ["loss_weights"],
         "parameters": {"training.lr": {"float": [1e-4, 1e-2], "log": True}},
     }
+
+
+def test_the_policy_of_a_study_reaches_every_term() -> None:
+    settings = StudyConfig.model_validate({**MINIMAL, "loss": {"policy": {"empty": "skip"}}})
+    expected = MaskPolicy(empty="skip", ignore_index=255)
+    assert [term.policy for term in build_loss(settings, "multiclass", 255).terms.values()] == [expected, expected]

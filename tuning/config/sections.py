@@ -135,6 +135,20 @@ class TrainingConfig(_Section):
     )
 
 
+class LossPolicyConfig(_Section):
+    """What empty masks, absent classes and soft labels mean to all terms; `data.ignore` names ignored pixels."""
+
+    empty: Literal["smooth", "skip"] = Field(
+        "smooth", description="a sample and class without foreground: smoothing decides, or region losses leave it out"
+    )
+    absent: Literal["count", "skip"] = Field(
+        "count", description="a class that no pixel of a batch has: as any other, or region losses leave it out"
+    )
+    soft_labels: Literal["keep", "threshold"] = Field(
+        "keep", description="targets between 0 and 1: as they are, or cut at ½"
+    )
+
+
 class LossConfig(_Section):
     """The combined loss of a trial and how its weights move."""
 
@@ -153,6 +167,7 @@ class LossConfig(_Section):
     schedule: dict[str, Any] = Field(
         default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
     )
+    policy: LossPolicyConfig | None = Field(None, description="what empty masks, absent classes and soft labels mean")
 
     compile: bool = Field(
         default=False,

@@ -12,6 +12,7 @@ from components.errors import InvalidInputError
 from components.losses import EnhancedBCELoss, EnhancedDiceLoss
 from components.losses.inputs import MODES, prepare
 from components.losses.kinds import build_term, kinds
+from components.mask_policy import MaskPolicy
 
 IGNORED = 255
 SPATIAL = [(6, 4), (3, 2, 4)]
@@ -241,12 +242,12 @@ def test_soft_targets_beside_ignored_pixels_stay_soft() -> None:
 def test_prepare_hands_back_the_valid_pixels_and_clears_the_others(mode: Any) -> None:
     logits, target = batch(mode, (6, 4))
     target = scattered(target).to(torch.uint8)
-    prepared = prepare(logits, target, mode, IGNORED)
+    prepared = prepare(logits, target, mode, MaskPolicy(ignore_index=IGNORED))
     assert prepared.valid is not None
     assert prepared.valid.dtype == torch.bool
     assert torch.equal(prepared.valid.expand_as(logits), ~ignored_of(logits, target))
     assert prepared.target.max() < 3
-    assert prepare(logits, target, mode).valid is None
+    assert prepare(logits, target.masked_fill(target == IGNORED, 0), mode).valid is None
 
 
 @pytest.mark.parametrize("loss", [EnhancedDiceLoss, EnhancedBCELoss])

@@ -9,7 +9,8 @@ from torch import nn
 
 from components.data import Split, training_batches
 from components.errors import InvalidInputError, NonFiniteLossError
-from components.losses import CombinedLoss, LossManager, ReferenceTerms
+from components.losses import CombinedLoss, DeepSupervisionLoss, LossManager, ReferenceTerms
+from components.losses.deep_supervision import outputs_of
 from components.metrics.dice import Mode
 from components.metrics.masks import PackedMasks, hard_masks
 from components.training import build_lr_schedule, build_optimizer, evaluate, seed_everything, small_unet, train_epoch
@@ -88,6 +89,34 @@ def test_the_row_holds_what_each_term_pulls_and_a_reference_that_no_weight_chang
     for name in ("reference_dice", "reference_bce", "gradient_norm_dice"):
         assert rows[0][name] == pytest.approx(rows[1][name])
     assert rows[0]["reference_dice"] == pytest.approx(rows[0]["loss_dice"])
+
+
+class Levels(nn.Module):
+    """A network with a coarse output beside the fine one, in a list or stacked."""
+
+    def __init__(self, *, stacked: bool) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(1, 1, 1)
+        self.stacked = stacked
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
+        fine: torch.Tensor = self.fine(images)
+        return torch.stack([fine, -fine], 1) if self.stacked else [fine, -fine[..., ::2, ::2]]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_network_may_return_several_outputs(stacked: bool) -> None:  # noqa: FBT001
+    model, data = Levels(stacked=stacked), split("binary", (8, 8))
+    with torch.no_grad():
+        model.fine.weight.fill_(9.0)
+        model.fine.bias.fill_(-4.5)  # type: ignore[union-attr]  # it has a bias
+    assert evaluate(model, data, mode="binary", batch=4).mean == 1.0  # of the fine output alone
+    loss, optimizer = loss_for("binary"), build_optimizer("sgd", model.parameters(), lr=0.0, weight_decay=0.0)
+    images, target = next(iter(training_batches(data, size=4, seed=0, epoch=1)))
+    row = train_epoch(model, loss, optimizer, [(images, target)], epoch=1)
+    expected = DeepSupervisionLoss(loss)(model(images), target).item()
+    assert row["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["train_loss"] > 2 * loss(outputs_of(model(images), axes=4)[0], target).item()
 
 
 def test_the_score_does_not_depend_on_the_batch() -> None:
