@@ -41,18 +41,20 @@ class FoldTraining:
         self._seed = trial + _SEED_OFFSET if training.seed == "per_trial" else training.seed
         seed_everything(self._seed)
         self._model = build_model(settings, data).to(device)
+        self._loss = build_loss(settings, data.mode, data.ignore_index)
+        self._loss_schedule = LossManager.create_loss_scheduler(
+            self._loss, settings.loss.schedule, epochs=training.epochs
+        )
+        self._loss.to(device)  # with the weights that a schedule may have it learn
         self._optimizer = build_optimizer(
             training.optimizer,
             self._model.parameters(),
             lr=training.lr,
             weight_decay=training.weight_decay,
             momentum=training.momentum,
+            undecayed=self._loss_schedule.parameters(),
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
-        self._loss = build_loss(settings, data.mode, data.ignore_index).to(device)
-        self._loss_schedule = LossManager.create_loss_scheduler(
-            self._loss, settings.loss.schedule, epochs=training.epochs
-        )
         self._checkpoints = CheckpointManager(
             model_name=settings.name,
             save_strategy=settings.checkpoint.strategy,

@@ -7,25 +7,49 @@ Example:
     >>> scheduler = LossManager.create_loss_scheduler(loss, {"type": "adaptive"})
 """
 
-from components.losses.adaptive import AdaptiveSchedule
 from components.losses.bce import EnhancedBCELoss
 from components.losses.breakdown import LossBreakdown, check_finite
 from components.losses.combined import CombinedLoss
 from components.losses.dice import EnhancedDiceLoss
 from components.losses.inputs import Mode
 from components.losses.manager import LossManager
-from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.losses.schedules import (
+    AdaptiveSchedule,
+    ConstantSchedule,
+    CosineSchedule,
+    DWASchedule,
+    GradientNormSchedule,
+    LinearSchedule,
+    LossSchedule,
+    RandomSchedule,
+    ReLoBRaLoSchedule,
+    SoftAdaptSchedule,
+    StealSchedule,
+    StepSchedule,
+    UncertaintySchedule,
+    UWSOSchedule,
+)
 
 __all__ = [
     "AdaptiveSchedule",
     "CombinedLoss",
     "ConstantSchedule",
+    "CosineSchedule",
+    "DWASchedule",
     "EnhancedBCELoss",
     "EnhancedDiceLoss",
+    "GradientNormSchedule",
     "LinearSchedule",
     "LossBreakdown",
     "LossManager",
     "LossSchedule",
     "Mode",
+    "RandomSchedule",
+    "ReLoBRaLoSchedule",
+    "SoftAdaptSchedule",
+    "StealSchedule",
+    "StepSchedule",
+    "UWSOSchedule",
+    "UncertaintySchedule",
     "check_finite",
 ]

@@ -27,6 +27,15 @@ def require_number(what: str, value: Any, *, low: float = 0.0, high: float = mat
     return float(value)
 
 
+def require_whole(what: str, value: Any, *, low: int = 0, meaning: str = "") -> int:
+    """Return the value, or refuse one that is no integer of at least low."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise InvalidInputError(
+            f"{what}: found {value!r}; expected an integer from {low}{f', {meaning}' if meaning else ''}."
+        )
+    return value
+
+
 def class_vector(what: str, values: Sequence[float] | Tensor | None) -> Tensor | None:
     """Return one finite number >= 0 per class as an fp32 tensor `(C,)`, at least one of them above 0."""
     if values is None:

@@ -23,6 +23,9 @@ class CombinedLoss(nn.Module):
     While gradients are on, each call also adds its terms, detached, to means over the epoch (`epoch_means`), which
     schedules read when a script hands them no term losses.
 
+    `weighting` is None, or a module that makes the total of the terms in place of the weights; its parameters are
+    learned (`UncertaintySchedule`).
+
     Args:
         terms: losses by name, each called with `(logits, target)` and returning a scalar; a name is an identifier,
             such as `dice`.
@@ -46,6 +49,7 @@ class CombinedLoss(nn.Module):
         for name, term in terms.items():
             _check_term(name, term)
         self.terms = nn.ModuleDict(dict(terms))
+        self.weighting: nn.Module | None = None  # a schedule with learned weights sets it
         self._means = RunningMeans()
         self._weights: dict[str, float] = {}
         self.weights = {name: 1 / len(terms) for name in terms} if weights is None else weights
@@ -95,15 +99,26 @@ class CombinedLoss(nn.Module):
         with full_precision(logits):
             found = term_values(terms, widened(logits), target, without_gradient=asleep)
             found = {name: _scalar(name, value) for name, value in found.items()}
-            total = torch.stack([self._weights[name] * found[name] for name in found if name not in asleep]).sum()
+            total = self._total({name: value for name, value in found.items() if name not in asleep})
         values = {name: value.detach() for name, value in found.items()}
         if torch.is_grad_enabled():
             self._means.add(values, cases=len(logits))
         return LossBreakdown(total, values)
 
+    def _total(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of the terms that train, or what learned weights make of them."""
+        if self.weighting is not None:
+            total: Tensor = self.weighting(values)
+            return total
+        return torch.stack([self._weights[name] * value for name, value in values.items()]).sum()
+
     def epoch_means(self) -> dict[str, float]:
         """Return each term's mean over the cases since `reset_epoch_means`; waits for the device."""
         return self._means.values()
+
+    def epoch_gradient_norms(self) -> dict[str, float]:
+        """Return the mean norm of each term's unweighted gradient at the logits, of the terms where it is known."""
+        return {}
 
     def reset_epoch_means(self) -> None:
         """Start the means of a new epoch."""

@@ -1,6 +1,6 @@
 """Losses and their schedules from plain configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -8,21 +8,13 @@ from torch import nn
 from components.errors import InvalidInputError
 from components.losses import kinds as term_kinds
 from components.losses._checks import require_known
-from components.losses.adaptive import AdaptiveSchedule
 from components.losses.combined import CombinedLoss
 from components.losses.inputs import MODES, Mode
-from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.losses.schedules import LossSchedule, build_schedule
 
 _COMBINED_KEYS = ("type", "mode", "ignore_index", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
-
-_SCHEDULES: dict[str, tuple[Callable[..., LossSchedule], tuple[str, ...], tuple[str, ...]]] = {
-    # type: class, required options, other options
-    "constant": (ConstantSchedule, (), ()),
-    "linear": (LinearSchedule, ("end", "epochs"), ()),
-    "adaptive": (AdaptiveSchedule, (), ("temperature",)),
-}
 
 
 class LossManager:
@@ -74,8 +66,9 @@ class LossManager:
 
         Args:
             loss: a `CombinedLoss`.
-            config: `{"type": "constant"}` (as None), `{"type": "linear", "end": {...}, "epochs": 30}` or
-                `{"type": "adaptive", "temperature": 2.0}`.
+            config: `type`, a name of `components.losses.schedules.schedule_kinds`, and its options:
+                `{"type": "constant"}` (as None), `{"type": "linear", "end": {...}, "epochs": 30}`,
+                `{"type": "adaptive"}` and so on.
             epochs: full budget, for schedules that need it and whose configuration does not give it.
 
         Raises:
@@ -83,16 +76,7 @@ class LossManager:
         """
         options = _mapping("loss schedule", config or {"type": "constant"})
         kind = options.pop("type", None)
-        require_known("loss schedule: type", kind, tuple(_SCHEDULES))
-        build, required, optional = _SCHEDULES[kind]
-        for name in options:
-            require_known(f"loss schedule {kind!r}: option", name, (*required, *optional))
-        if "epochs" in required and epochs is not None:
-            options.setdefault("epochs", epochs)
-        for name in required:
-            if name not in options:
-                raise InvalidInputError(f"loss schedule {kind!r}: {name} is missing.")
-        return build(loss, **options)
+        return build_schedule(kind, loss, options, epochs=epochs)
 
 
 def _combined(mode: Mode, options: dict[str, Any], ignore_index: int | None) -> CombinedLoss:
