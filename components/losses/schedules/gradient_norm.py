@@ -15,9 +15,9 @@ class GradientNormSchedule(RememberingSchedule):
     """Weighs the terms so that their gradients at the logits have the base weights' proportions.
 
     The weight is base_k / n_k, rescaled so that the weights add up to what the base weights do; n_k is the exponential
-    mean over epochs of N_k, the L2 norm of a term's unweighted gradient at the logits,
-    n_k(t) = smoothing·n_k(t-1) + (1 - smoothing)·N_k(t). Weight times norm is then proportional to the base weight. Balancing gradient norms is the idea of
-    GradNorm (Chen et al. 2018, ICML), which learns the weights from the gradients of the last shared layer and lets
+    mean over epochs of N_k, the L2 norm of a term's unweighted gradient at the logits, n_k(t) = smoothing·n_k(t-1) + (1
+    - smoothing)·N_k(t). Weight times norm is then proportional to the base weight. Balancing gradient norms is the idea
+    of GradNorm (Chen et al. 2018, ICML), which learns the weights from the gradients of the last shared layer and lets
     slow terms have more; here the logits are what all terms share, and nothing is learned.
 
     Norms below a thousandth of the largest count as that, and where all are 0 the base weights hold. A base weight of

@@ -12,6 +12,7 @@ from components.losses.schedules.factors import rescaled
 
 _KEPT = 2  # the newest epoch, and the one before for when the newest is run again
 _LARGEST_RATIO = 100.0
+_LARGEST_VALUE = 1e100  # beyond it, sums and differences of values could overflow
 
 Memory = dict[str, dict[str, float]]
 
@@ -31,14 +32,14 @@ class MeasuringSchedule(LossSchedule):
         return rescaled(self.base_weights, self._factors(epoch, found))
 
     def _measured(self, metrics: Mapping[str, float]) -> dict[str, float] | None:
-        """Return a value by trained term, or None where one is no number."""
+        """Return a value by trained term, or None where one is not finite, or as good as infinite."""
         names = self._trained()
         told = {name: metrics.get(self._metric(name)) for name in names}
         values = {name: float(value) for name, value in told.items() if value is not None}
         if len(values) < len(names):
             kept = self._kept()
             values = {name: kept.get(name, math.nan) for name in names}
-        return values if all(math.isfinite(value) for value in values.values()) else None
+        return values if all(abs(value) < _LARGEST_VALUE for value in values.values()) else None
 
     def _metric(self, name: str) -> str:
         return f"loss_{name}"

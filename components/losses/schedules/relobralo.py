@@ -14,15 +14,15 @@ from components.losses.schedules.measuring import Memory, RememberingSchedule, r
 class ReLoBRaLoSchedule(RememberingSchedule):
     """Relative loss balancing with random look-back (Bischof & Kraus 2021, arXiv:2110.09813).
 
-    λ_k(t) = α·(ρ·λ_k(t-1) + (1 - ρ)·λ̂_k(t, 1)) + (1 - α)·λ̂_k(t, t-1), with
-    λ̂_k(t, t') = K·softmax_k(L_k(t) / (T·L_k(t'))) of the mean training losses of epochs, and ρ drawn anew each epoch: 1 with probability `rho`, else 0, which looks
-    back at the first epoch. It is drawn from the seed and the epoch alone, so a resumed run draws the same.
+    λ_k(t) = α·(ρ·λ_k(t-1) + (1 - ρ)·λ̂_k(t, 1)) + (1 - α)·λ̂_k(t, t-1), with λ̂_k(t, t') = K·softmax_k(L_k(t) /
+    (T·L_k(t'))) of the mean training losses of epochs, and ρ drawn anew each epoch: 1 with probability `rho`, else 0,
+    which looks back at the first epoch. It is drawn from the seed and the epoch alone, so a resumed run draws the same.
 
     The weight is the base weight times λ, rescaled so that the weights add up to what the base weights do. The first
-    two epochs train with the base weights, and a base weight of 0 stays 0. Ratios of losses are
-    kept from 0 to 100, and are 1 where the loss below was 0 or less. Losses come from `metrics["loss_<term>"]`, or all
-    from the means that the loss itself kept, when one is missing there. An epoch with a value that is not finite is
-    left out, and the weights stay.
+    two epochs train with the base weights, and a base weight of 0 stays 0. Ratios of losses are kept from
+    0 to 100, and are 1 where the loss below was 0 or less. Losses come from `metrics["loss_<term>"]`, or all from the
+    means that the loss itself kept, when one is missing there. An epoch with a value that is not finite is left out,
+    and the weights stay.
 
     The paper updates λ after each of many thousand steps, with α and the mean of ρ at 0.99 and more and T at 0.1; here
     it is done once an epoch, so the defaults forget faster and are softer.

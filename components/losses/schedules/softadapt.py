@@ -24,8 +24,9 @@ class SoftAdaptSchedule(RememberingSchedule):
     - `loss_weighted`: the softmax's terms are multiplied by L_k, so that large losses get more.
 
     The weight is the base weight times this factor, rescaled so that the weights add up to what the base weights do.
-    The first two epochs train with the base weights, and a base weight of 0 stays 0. Losses come from `metrics["loss_<term>"]`, or all from the means that the loss
-    itself kept, when one is missing there. An epoch with a value that is not finite is left out, and the weights stay.
+    The first two epochs train with the base weights, and a base weight of 0 stays 0. Losses come from
+    `metrics["loss_<term>"]`, or all from the means that the loss itself kept, when one is missing there. An epoch with
+    a value that is not finite is left out, and the weights stay.
 
     Args:
         loss: whose weights are set.

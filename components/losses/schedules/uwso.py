@@ -12,10 +12,11 @@ _LEAST_LOSS = 1e-6  # a loss of 0 has no inverse; below this all are alike
 
 @final
 class UWSOSchedule(MeasuringSchedule):
-    """Gives more weight to small losses: soft optimal uncertainty weighting (Kirchdorfer et al. 2024, arXiv:2408.07985).
+    """Gives more weight to small losses: soft optimal uncertainty weighting (Kirchdorfer et al. 2024).
 
     The factor is K·softmax_k((1 / L_k) / T) of the mean training losses of the last epoch: 1 / L_k is what the
-    weights of learned uncertainty come to in the end. The paper takes the losses of each step, without gradient.
+    weights of learned uncertainty come to in the end (arXiv:2408.07985). The paper takes the losses of each step,
+    without gradient.
 
     The weight is the base weight times this factor, rescaled so that the weights add up to what the base weights do;
     a base weight of 0 stays 0. Losses below 1e-6 count as that. Losses come from `metrics["loss_<term>"]`, or all from
