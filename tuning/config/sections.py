@@ -145,7 +145,9 @@ class LossConfig(_Section):
         default_factory=dict, description="weight of each term; by default dice and bce (ce for classes), half and half"
     )
     schedule: dict[str, Any] = Field(
-        default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
+        default_factory=lambda: {"type": "constant"},
+        description="`type` (`constant`, `linear`, `cosine`, `step`, `steal`, `adaptive`, `dwa`, `softadapt`, "
+        "`relobralo`, `uwso`, `gradient_norm`, `uncertainty` or `random`) and its options, see schedules.md",
     )
 
     @field_validator("weights")
