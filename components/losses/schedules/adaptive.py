@@ -38,8 +38,9 @@ class AdaptiveSchedule(RememberingSchedule):
         >>> schedule = AdaptiveSchedule(loss, smoothing=0.0)  # base weights 0.5 and 0.5
         >>> schedule.step(1, {"loss_dice": 0.8, "loss_bce": 0.6})
         {'dice': 0.5, 'bce': 0.5}
-        >>> schedule.step(2, {"loss_dice": 0.6, "loss_bce": 0.15})  # to 3/4 and to 1/4
-        {'dice': 0.75, 'bce': 0.25}
+        >>> weights = schedule.step(2, {"loss_dice": 0.6, "loss_bce": 0.15})  # to 3/4 and to 1/4
+        >>> round(weights["dice"], 6), round(weights["bce"], 6)
+        (0.75, 0.25)
     """
 
     _FIELDS: ClassVar[frozenset[str]] = frozenset({"first", "smoothed"})
