@@ -8,6 +8,7 @@ from typing import Any
 from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, training_batches
 from components.losses import LossManager, ReferenceTerms
+from components.losses.combined import GRADIENT_INTERVAL
 from components.metrics.masks import PackedMasks
 from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
 from tuning.building import build_loss, build_model, device_of
@@ -16,7 +17,6 @@ from tuning.objective import FOLD_DICE, OBJECTIVE
 from tuning.store import TuneStore
 from tuning.validation import validate
 
-_GRADIENTS_EVERY = 16  # batches: what each term pulls is measured at so little cost that every trial shows it
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
 PREDICTED, BESTS = "predicted", "bests"  # what a checkpoint holds besides the state: masks, best Dice of each fold
 
@@ -42,19 +42,21 @@ class FoldTraining:
         self._seed = trial + _SEED_OFFSET if training.seed == "per_trial" else training.seed
         seed_everything(self._seed)
         self._model = build_model(settings, data).to(device)
+        self._loss = build_loss(settings, data.mode, data.ignore_index)
+        self._loss.gradient_interval = GRADIENT_INTERVAL
+        self._loss_schedule = LossManager.create_loss_scheduler(
+            self._loss, settings.loss.schedule, epochs=training.epochs
+        )
+        self._loss.to(device)  # with the weights that a schedule may have it learn
         self._optimizer = build_optimizer(
             training.optimizer,
             self._model.parameters(),
             lr=training.lr,
             weight_decay=training.weight_decay,
             momentum=training.momentum,
+            undecayed=self._loss_schedule.parameters(),
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
-        self._loss = build_loss(settings, data.mode, data.ignore_index).to(device)
-        self._loss.gradient_interval = _GRADIENTS_EVERY
-        self._loss_schedule = LossManager.create_loss_scheduler(
-            self._loss, settings.loss.schedule, epochs=training.epochs
-        )
         self._checkpoints = CheckpointManager(
             model_name=settings.name,
             save_strategy=settings.checkpoint.strategy,

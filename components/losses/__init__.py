@@ -7,7 +7,6 @@ Example:
     >>> scheduler = LossManager.create_loss_scheduler(loss, {"type": "adaptive"})
 """
 
-from components.losses.adaptive import AdaptiveSchedule
 from components.losses.bce import EnhancedBCELoss
 from components.losses.breakdown import LossBreakdown, check_finite
 from components.losses.combined import CombinedLoss
@@ -18,15 +17,33 @@ from components.losses.inputs import Mode
 from components.losses.manager import LossManager
 from components.losses.presets import LossPreset
 from components.losses.reference import ReferenceTerms
-from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.losses.schedules import (
+    AdaptiveSchedule,
+    ConstantSchedule,
+    CosineSchedule,
+    DWASchedule,
+    GradientNormSchedule,
+    LinearSchedule,
+    LossSchedule,
+    RandomSchedule,
+    ReLoBRaLoSchedule,
+    SoftAdaptSchedule,
+    StealSchedule,
+    StepSchedule,
+    UncertaintySchedule,
+    UWSOSchedule,
+)
 
 __all__ = [
     "AdaptiveSchedule",
     "CombinedLoss",
     "ConstantSchedule",
+    "CosineSchedule",
+    "DWASchedule",
     "DeepSupervisionLoss",
     "EnhancedBCELoss",
     "EnhancedDiceLoss",
+    "GradientNormSchedule",
     "LinearSchedule",
     "LossBreakdown",
     "LossEvaluation",
@@ -34,6 +51,13 @@ __all__ = [
     "LossPreset",
     "LossSchedule",
     "Mode",
+    "RandomSchedule",
+    "ReLoBRaLoSchedule",
     "ReferenceTerms",
+    "SoftAdaptSchedule",
+    "StealSchedule",
+    "StepSchedule",
+    "UWSOSchedule",
+    "UncertaintySchedule",
     "check_finite",
 ]

@@ -27,10 +27,12 @@ def require_number(what: str, value: Any, *, low: float = 0.0, high: float = mat
     return float(value)
 
 
-def require_integer(what: str, value: Any, *, low: int = 1) -> int:
+def require_whole(what: str, value: Any, *, low: int = 0, meaning: str = "") -> int:
     """Return the value, or refuse one that is no integer of at least low."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise InvalidInputError(f"{what}: found {value!r}; expected an integer from {low}.")
+        raise InvalidInputError(
+            f"{what}: found {value!r}; expected an integer from {low}{f', {meaning}' if meaning else ''}."
+        )
     return value
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from components.errors import InvalidInputError
@@ -24,7 +24,7 @@ from components.mask_policy import MaskPolicy, checked_policy
 BCEVariant = Literal["bce", "focal"]
 
 
-class EnhancedBCELoss(nn.Module, MadeOfSums):
+class EnhancedBCELoss(MadeOfSums):
     """Cross-entropy of each pixel, or its focal form, then the mean over pixels as torch takes it.
 
     - `binary`, `multilabel`: BCE per channel; `focal` is Lin et al. 2017, eq. 5. Mean over pixels and channels.

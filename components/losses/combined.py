@@ -7,12 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from components.errors import InvalidInputError
-from components.losses._checks import require_integer, require_known, require_number
+from components.losses._checks import require_known, require_number, require_whole
 from components.losses.breakdown import LossBreakdown, gradient_norms, shares
 from components.losses.compiled import CompiledTerms
 from components.losses.inputs import full_precision, widened
 from components.losses.running import RunningMeans
 from components.losses.shared_sums import term_values
+
+# Training calls from one measurement of gradient norms to the next, so that it costs next to nothing.
+GRADIENT_INTERVAL = 16
 
 
 class CombinedLoss(nn.Module):
@@ -23,6 +26,9 @@ class CombinedLoss(nn.Module):
 
     While gradients are on, each call also adds its terms, detached, to means over the epoch (`epoch_means`), which
     schedules read when a script hands them no term losses.
+
+    `weighting` is None, or a module that makes the total of the terms in place of the weights; its parameters are
+    learned (`UncertaintySchedule`).
 
     Args:
         terms: losses by name, each called with `(logits, target)` and returning a scalar; a name is an identifier,
@@ -57,8 +63,9 @@ class CombinedLoss(nn.Module):
         for name, term in terms.items():
             _check_term(name, term)
         if gradient_interval is not None:
-            require_integer("gradient_interval", gradient_interval)
+            require_whole("gradient_interval", gradient_interval, low=1)
         self.terms = nn.ModuleDict(dict(terms))
+        self.weighting: nn.Module | None = None  # a schedule with learned weights sets it
         self.gradient_interval = gradient_interval
         self._values = CompiledTerms() if compile else term_values
         self._means, self._norms, self._calls = RunningMeans(), RunningMeans(), 0
@@ -121,9 +128,8 @@ class CombinedLoss(nn.Module):
             values_of = term_values if measured else self._values
             found = values_of(terms, wide, target, without_gradient=asleep)
             found = {name: _scalar(name, value) for name, value in found.items()}
-            weighted = {name: self._weights[name] * value for name, value in found.items()}
-            total = torch.stack([value for name, value in weighted.items() if name not in asleep]).sum()
             trained = {name: value for name, value in found.items() if name not in asleep}
+            total = self._total(trained)
             norms = gradient_norms(trained, wide) if measured else {}
         values = _detached(found)
         if training:
@@ -133,10 +139,17 @@ class CombinedLoss(nn.Module):
         return LossBreakdown(
             total=total if training else total.detach(),
             terms=values,
-            weighted=_detached(weighted),
+            weighted={name: self._weights[name] * value for name, value in values.items()},
             gradient_norms=norms,
             gradient_shares=shares({name: self._weights[name] * norm for name, norm in norms.items()}),
         )
+
+    def _total(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of the terms that train, or what learned weights make of them."""
+        if self.weighting is not None:
+            total: Tensor = self.weighting(values)
+            return total
+        return torch.stack([self._weights[name] * value for name, value in values.items()]).sum()
 
     def epoch_means(self) -> dict[str, float]:
         """Return each term's mean over the cases since `reset_epoch_means`; waits for the device."""

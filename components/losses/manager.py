@@ -1,6 +1,6 @@
 """Losses and their schedules from plain configuration."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,25 +9,17 @@ from torch import nn
 from components.errors import InvalidInputError
 from components.losses import kinds as term_kinds
 from components.losses._checks import require_known
-from components.losses.adaptive import AdaptiveSchedule
 from components.losses.combined import CombinedLoss
 from components.losses.evaluation import Candidates, evaluate
 from components.losses.evaluation_result import LossEvaluation
 from components.losses.inputs import MODES, Mode
 from components.losses.presets import Presets, expand_preset, presets
-from components.losses.schedules import ConstantSchedule, LinearSchedule, LossSchedule
+from components.losses.schedules import LossSchedule, build_schedule
 from components.mask_policy import MaskPolicy, as_policy
 
 _COMBINED_KEYS = ("type", "mode", "ignore_index", "policy", "compile", "terms", "weights")
 _DEFAULT_TERMS = ("dice", "bce")
 _WEIGHT_SUFFIX = "_weight"
-
-_SCHEDULES: dict[str, tuple[Callable[..., LossSchedule], tuple[str, ...], tuple[str, ...]]] = {
-    # type: class, required options, other options
-    "constant": (ConstantSchedule, (), ()),
-    "linear": (LinearSchedule, ("end", "epochs"), ()),
-    "adaptive": (AdaptiveSchedule, (), ("temperature",)),
-}
 
 
 class LossManager:
@@ -152,8 +144,9 @@ class LossManager:
 
         Args:
             loss: a `CombinedLoss`.
-            config: `{"type": "constant"}` (as None), `{"type": "linear", "end": {...}, "epochs": 30}` or
-                `{"type": "adaptive", "temperature": 2.0}`.
+            config: `type`, a name of `components.losses.schedules.schedule_kinds`, and its options:
+                `{"type": "constant"}` (as None), `{"type": "linear", "end": {...}, "epochs": 30}`,
+                `{"type": "adaptive"}` and so on.
             epochs: full budget, for schedules that need it and whose configuration does not give it.
 
         Raises:
@@ -161,16 +154,7 @@ class LossManager:
         """
         options = _mapping("loss schedule", config or {"type": "constant"})
         kind = options.pop("type", None)
-        require_known("loss schedule: type", kind, tuple(_SCHEDULES))
-        build, required, optional = _SCHEDULES[kind]
-        for name in options:
-            require_known(f"loss schedule {kind!r}: option", name, (*required, *optional))
-        if "epochs" in required and epochs is not None:
-            options.setdefault("epochs", epochs)
-        for name in required:
-            if name not in options:
-                raise InvalidInputError(f"loss schedule {kind!r}: {name} is missing.")
-        return build(loss, **options)
+        return build_schedule(kind, loss, options, epochs=epochs)
 
 
 def _combined(

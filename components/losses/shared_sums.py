@@ -44,7 +44,7 @@ def required(value: Tensor | None) -> Tensor:
     return value
 
 
-class MadeOfSums(ABC):
+class MadeOfSums(nn.Module, ABC):
     """A loss that needs nothing of the logits but sums, so that it may share them with others."""
 
     mode: Mode

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -14,17 +15,34 @@ _POLY_POWER = 0.9  # Chen et al., DeepLab (2017); nnU-Net's default as well
 
 
 def build_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, momentum: float = 0.9
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float = 0.9,
+    undecayed: Sequence[nn.Parameter] = (),
 ) -> Optimizer:
     """Build AdamW (Loshchilov & Hutter 2019) or SGD with Nesterov momentum (none when `momentum` is 0).
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        parameters: what is trained.
+        lr: learning rate.
+        weight_decay: of `parameters`.
+        momentum: of SGD.
+        undecayed: further parameters without weight decay, a group of their own, such as the learned weights of a loss.
 
     Raises:
         InvalidInputError: the name is unknown.
     """
+    groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+    if undecayed:
+        groups.append({"params": list(undecayed), "weight_decay": 0.0})
     if name == "adamw":
-        return AdamW(parameters, lr=lr, weight_decay=weight_decay)
+        return AdamW(groups, lr=lr, weight_decay=weight_decay)
     if name == "sgd":
-        return SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0)
+        return SGD(groups, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0)
     raise InvalidInputError(f"optimizer: found {name!r}; use one of {', '.join(OPTIMIZERS)}.")
 
 

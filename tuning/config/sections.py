@@ -165,7 +165,9 @@ class LossConfig(_Section):
         description="weight of each term; by default those of `preset`, or dice and bce (ce for classes), half each",
     )
     schedule: dict[str, Any] = Field(
-        default_factory=lambda: {"type": "constant"}, description="`type: constant | linear | adaptive` and its options"
+        default_factory=lambda: {"type": "constant"},
+        description="`type` (`constant`, `linear`, `cosine`, `step`, `steal`, `adaptive`, `dwa`, `softadapt`, "
+        "`relobralo`, `uwso`, `gradient_norm`, `uncertainty` or `random`) and its options, see schedules.md",
     )
     policy: LossPolicyConfig | None = Field(None, description="what empty masks, absent classes and soft labels mean")
 

@@ -182,7 +182,7 @@ def test_a_dotted_path_must_build_a_module(own: str) -> None:
         ({"type": "constant"}, ConstantSchedule),
         ({"type": "linear", "end": {"bce": 1.0}, "epochs": 30}, LinearSchedule),
         ({"type": "adaptive"}, AdaptiveSchedule),
-        ({"type": "adaptive", "temperature": 2.0}, AdaptiveSchedule),
+        ({"type": "adaptive", "strength": 2.0}, AdaptiveSchedule),
     ],
 )
 def test_schedules_are_built_by_type(config: dict[str, Any] | None, kind: type) -> None:
@@ -194,7 +194,7 @@ def test_schedules_are_built_by_type(config: dict[str, Any] | None, kind: type) 
     [
         ({"type": "adaptiv"}, "did you mean 'adaptive'"),
         ({"temperature": 2.0}, "loss schedule: type: found None"),
-        ({"type": "adaptive", "temprature": 2.0}, "did you mean 'temperature'"),
+        ({"type": "adaptive", "strenght": 2.0}, "did you mean 'strength'"),
         ({"type": "linear", "end": {"bce": 1.0}}, "loss schedule 'linear': epochs is missing"),
     ],
 )

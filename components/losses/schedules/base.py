@@ -1,8 +1,10 @@
-"""Schedules that set a combined loss's weights at each epoch's end."""
+"""What every schedule of loss weights does."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any
+
+from torch import nn
 
 from components.errors import InvalidInputError
 from components.losses.combined import CombinedLoss
@@ -11,10 +13,12 @@ from components.losses.combined import CombinedLoss
 class LossSchedule(ABC):
     """Base of the schedules: `step` once an epoch, after training and validation.
 
-    A subclass says which weights follow in `_next_weights`; one with a memory extends both state methods.
+    A subclass says which weights follow in `_next_weights`; one with a memory extends both state methods. The first
+    epoch trains with the base weights.
 
     Args:
-        loss: whose weights are set; those it has now are the base weights.
+        loss: whose weights are set; those it has now are the base weights. Of several schedules made for a loss, the
+            newest decides how it sums its terms.
 
     Raises:
         InvalidInputError: the loss has no weights.
@@ -28,13 +32,15 @@ class LossSchedule(ABC):
             )
         self.loss = loss
         self.base_weights = loss.weights
+        loss.weighting = None
 
     def step(self, epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """Set the weights for the epoch that follows, and return them.
 
         Args:
             epoch: the epoch that ended, 1-based.
-            metrics: its metrics; `loss_<term>` is the mean unweighted training loss of a term.
+            metrics: its metrics; `loss_<term>` is the mean unweighted training loss of a term, and
+                `gradient_norm_<term>` the norm of its unweighted gradient at the logits.
 
         Raises:
             InvalidInputError: the epoch is below 1.
@@ -44,6 +50,10 @@ class LossSchedule(ABC):
         self.loss.weights = self._next_weights(epoch, metrics)
         self.loss.reset_epoch_means()
         return self.loss.weights
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what the optimiser must learn beside the model, without weight decay; for most schedules nothing."""
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed schedule needs, in values that JSON holds exactly."""
@@ -65,43 +75,3 @@ class LossSchedule(ABC):
     @abstractmethod
     def _next_weights(self, epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return the weights for epoch + 1."""
-
-
-@final
-class ConstantSchedule(LossSchedule):
-    """Keeps the base weights: the control that every schedule is compared with."""
-
-    def _next_weights(self, epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        return dict(self.base_weights)
-
-
-@final
-class LinearSchedule(LossSchedule):
-    """Moves from the base weights to others in a straight line, by epoch / epochs.
-
-    Args:
-        loss: whose weights are set.
-        end: weights after the last epoch; terms left out end at 0.
-        epochs: full budget, also when a search may stop the run earlier.
-
-    Raises:
-        InvalidInputError: the weights or the budget do not fit.
-
-    Example:
-        >>> schedule = LinearSchedule(loss, end={"bce": 1.0}, epochs=2)  # from {"dice": 1.0, "bce": 0.0}
-        >>> schedule.step(1, {})
-        {'dice': 0.5, 'bce': 0.5}
-    """
-
-    def __init__(self, loss: CombinedLoss, *, end: Mapping[str, float], epochs: int) -> None:
-        super().__init__(loss)
-        if not isinstance(end, Mapping):
-            raise InvalidInputError(f"end: found {end!r}; expected weights by term name.")
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise InvalidInputError(f"epochs: found {epochs!r}; expected an integer from 1, the full budget.")
-        self.end = loss.checked_weights(end)
-        self.epochs = epochs
-
-    def _next_weights(self, epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        progress = min(epoch / self.epochs, 1.0)
-        return {name: (1 - progress) * start + progress * self.end[name] for name, start in self.base_weights.items()}
