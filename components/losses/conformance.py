@@ -4,6 +4,8 @@ Example:
     >>> check_loss(lambda mode, ignore_index: EnhancedDiceLoss(mode, ignore_index=ignore_index))
 """
 
+import copy
+import pickle
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +20,7 @@ from components.losses.inputs import MODES, Mode
 _IGNORED = 255
 _CLASSES = 4
 _SPATIAL = ((6, 5), (3, 4, 5))
+_CUDA_TOLERANCE = 1e-8
 
 
 class ConformanceError(ComponentError, AssertionError):
@@ -65,7 +68,7 @@ def check_loss(
     soft_labels: bool = False,
     skip: Collection[str] = (),
 ) -> None:
-    """Check a loss in each mode, in 2D and 3D, on the CPU in a few seconds.
+    """Check a loss in each mode, in 2D and 3D, in a few seconds; on the CPU, and against it on CUDA where there is one.
 
     Args:
         build: called as `build(mode=..., ignore_index=...)`, the index being 255 or None; a class with these
@@ -212,6 +215,33 @@ def _check_sample_order(case: Case) -> None:
     _require_close(case.loss()(logits.flip(0), target.flip(0)), case.loss()(logits, target), "with samples swapped")
 
 
+def _check_repeated_batch(case: Case) -> None:
+    logits, target = case.batch()
+    twice = case.loss()(torch.cat([logits, logits]), torch.cat([target, target]))
+    _require_close(twice, case.loss()(logits, target), "of every sample twice", 1e-4)  # smoothing counts half
+
+
+def _check_pickle(case: Case) -> None:
+    logits, target = case.batch()
+    loss = case.loss(_IGNORED)
+    restored = pickle.loads(pickle.dumps(loss))  # noqa: S301 - made in this line
+    for copied, how in ((restored, "after pickling"), (copy.deepcopy(loss), "as a deep copy")):
+        _require_close(copied(logits, target), loss(logits, target), how)
+
+
+def _check_cuda(case: Case) -> None:
+    if not torch.cuda.is_available():
+        return
+    logits, target = case.batch()
+    for ignore_index, truth in ((None, target), (_IGNORED, _scattered(target))):
+        loss = case.loss(ignore_index)
+        value, gradient = _gradient(loss, logits, truth)
+        there, its_gradient = _gradient(loss.cuda(), logits.cuda(), truth.cuda())
+        _require_close(there, value, "on CUDA", 1e-8)
+        apart = (its_gradient.cpu() - gradient).abs().max().item()
+        _require(apart <= _CUDA_TOLERANCE * (1 + gradient.abs().max().item()), f"the CUDA gradient is {apart} apart")
+
+
 def _check_soft_labels(case: Case) -> None:
     if case.mode == "multiclass":
         return
@@ -248,6 +278,9 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "depth 1": _check_depth_1,
     "class order": _check_class_order,
     "sample order": _check_sample_order,
+    "repeated batch": _check_repeated_batch,
+    "pickle": _check_pickle,
+    "cuda": _check_cuda,
     "soft labels": _check_soft_labels,
     "compile": _check_compile,
 }

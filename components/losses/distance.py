@@ -87,7 +87,7 @@ class BoundaryLoss(_DistanceLoss):
     """Mean of the probability times the signed distance to the truth's border.
 
     L = mean of p·phi, phi the distance to the foreground outside it, and inside it minus the distance to the background
-    less one. Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation, MIDL), eq. 5, with the distances
+    less one. Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation, MIDL) with the distances
     of its code; values and gradients are those of MONAI's `BoundaryLoss`. The loss is below 0 for a good prediction. A
     truth that is empty or full has no border and no gradient. Use it beside a region loss, with a weight that grows
     over training.

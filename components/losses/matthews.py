@@ -16,7 +16,7 @@ class MatthewsLoss(SumsLoss):
 
     L = 1 - (TP·TN - FP·FN + nr) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN) + dr), the soft counts of N pixels being
     TP = Σpg, FP = Σp(1-g) and so on: with I, P and G that is (N·I - P·G) over sqrt(P·G·(N-P)·(N-G)). Abhishek &
-    Hamarneh 2021 (ISBI), eq. 3-5; MONAI's `MCCLoss`. Unlike Dice it counts true negatives.
+    Hamarneh 2021 (ISBI); MONAI's `MCCLoss`. Unlike Dice it counts true negatives.
 
     Where a truth is empty or full the correlation is not defined: the region then costs 1 and has no gradient (MONAI
     makes it 0 where the prediction is exact to the last bit). Pool (`batch`), or combine it with a pixel loss.

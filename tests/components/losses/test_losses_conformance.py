@@ -108,6 +108,14 @@ def prefers_the_first_sample(loss: Broken, logits: Tensor, target: Tensor) -> Te
     return loss.value(logits, target) + loss.value(logits[:1], target[:1])
 
 
+def sums_over_samples(loss: Broken, logits: Tensor, target: Tensor) -> Tensor:
+    return loss.value(logits, target) * len(logits)
+
+
+def doubles_on_cuda(loss: Broken, logits: Tensor, target: Tensor) -> Tensor:
+    return loss.value(logits, target) * (2 if logits.is_cuda else 1)
+
+
 def cuts_labels(loss: Broken, logits: Tensor, target: Tensor) -> Tensor:
     if loss.mode != "multiclass":
         target = torch.where(target == IGNORED, IGNORED, (target > 0.5).to(target))
@@ -133,6 +141,9 @@ FAULTS: dict[str, Fault] = {
     "depth 1": counts_axes,
     "class order": prefers_later_classes,
     "sample order": prefers_the_first_sample,
+    "repeated batch": sums_over_samples,
+    "pickle": lambda loss, logits, target: loss.value(logits, target),  # a lambda has no name to be found by
+    "cuda": doubles_on_cuda,
     "soft labels": cuts_labels,
     "compile": branches_on_values,
 }
@@ -142,13 +153,17 @@ def broken(name: str) -> Callable[..., nn.Module]:
     return lambda mode, ignore_index: Broken(mode, ignore_index, FAULTS[name])
 
 
-@pytest.mark.parametrize("name", list(CHECKS))
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+NAMES = [pytest.param(name, marks=needs_cuda) if name == "cuda" else name for name in CHECKS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_check_names_the_loss_that_breaks_its_rule(name: str) -> None:
     with pytest.raises(ConformanceError, match=f"^{name}: mode '"):
         check_loss(broken(name), soft_labels=True)
 
 
-@pytest.mark.parametrize("name", list(CHECKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_check_needs_no_other_to_find_its_fault(name: str) -> None:
     with pytest.raises(ConformanceError, match=f"^{name}: mode '"):
         check_loss(broken(name), soft_labels=True, skip=set(CHECKS) - {name})
