@@ -10,7 +10,6 @@ is measured in new processes too, first with an empty cache, then with what that
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -124,7 +123,7 @@ def breakdown(rounds: int) -> list[Row]:
             return run
 
         times = medians({"with": cycle(measured), "without": cycle(plain)}, max(rounds // 4, 3))
-        rows.append(Row(f"{name}, breakdown with gradients", times["with"], "without", times["without"], 1.05))
+        rows.append(Row(f"{name}, breakdown with gradients", times["with"], "the same without", times["without"], 1.05))
     return rows
 
 
@@ -161,9 +160,15 @@ def growth(name: str) -> float:
     torch.set_num_threads(1)
     loss, (logits, target) = of_volumes(name), volumes()
     step(loss, torch.randn(1, 4, 8, 8, 8, requires_grad=True), torch.randint(0, 4, (1, 8, 8, 8)))()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = largest()
     step(loss, logits, target)()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return largest() - before
+
+
+def largest() -> float:
+    """Mebibytes that this process held at its largest; Linux only."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def first_step(cache: str) -> float:
@@ -179,7 +184,10 @@ def first_step(cache: str) -> float:
 def in_new_process(function: Callable[[str], float], argument: str) -> float:
     """What the function returns there."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, (argument,))
+        found = pool.apply(function, (argument,))
+        pool.close()
+        pool.join()
+    return found
 
 
 def plot(rows: list[Row], path: Path) -> None:

@@ -15,7 +15,7 @@ from components.losses.running import RunningMeans
 from components.losses.shared_sums import term_values
 
 # Training calls from one measurement of gradient norms to the next, so that it costs next to nothing.
-GRADIENT_INTERVAL = 16
+GRADIENT_INTERVAL = 32
 
 
 class CombinedLoss(nn.Module):

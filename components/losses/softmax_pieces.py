@@ -76,7 +76,7 @@ def _piece_sums(
     torch.sub(x, x.amax(0), out=shifted)
     norm = torch.exp2(torch.mul(shifted, _LOG2_E, out=p), out=p).sum(0, keepdim=True)
     _write_one_hot(t, valid, true)
-    log_norm = norm.log()
+    log_norm = torch.log1p(norm - 1)  # the norm is at least 1; vectorises better than log
     torch.sub(torch.mul(shifted, true, out=spare).sum(0, keepdim=True), log_norm, out=log_true)
     p.mul_(norm.reciprocal_())
     if valid is not None:

@@ -70,7 +70,8 @@ def test_an_override_changes_one_place_where_an_alias_repeats_it(tmp_path: Path)
         ("a: " + "9" * 5000, "which is no !!int"),
         ('a: "\\ud800"', "text that holds NUL or half of a surrogate pair"),
         ("a: " + "[" * 60 + "]" * 60, "is nested 61 levels deep. Hint: 50 are allowed"),
-        ("a: " + "[" * 900 + "]" * 900, "is nested too deeply"),
+        # Which of the two hangs on the interpreter's recursion limit, which a library may raise.
+        ("a: " + "[" * 900 + "]" * 900, r"is nested (too deeply|901 levels deep)\. Hint: 50"),
         ("a: &a [*a]\n", "study.yaml:1:4 cannot be read as YAML: found a value that holds itself"),
         ("a: &a {b: {c: *a}}\n", "found a value that holds itself"),
     ],
