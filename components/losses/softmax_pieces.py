@@ -19,7 +19,7 @@ _LOG2_E = math.log2(math.e)
 
 def piecewise_class_sums(
     x: Tensor, t: Tensor, v: Tensor | None, needs: ClassNeeds
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
     """Sums over the pixels of each sample.
 
     Args:
@@ -29,30 +29,47 @@ def piecewise_class_sums(
         needs: which sums.
 
     Returns:
-        The sums by name, `(B, C)`; the probabilities, and log p of the true class `(B, 1, N)`, 0 where not valid.
+        The sums by name, `(B, C)`; the probabilities, 0 where not valid; log p of the true class, `(B, 1, N)`, 0 where
+        not valid, for focal sums only.
     """
     totals: dict[str, Tensor] = {}
-    probs, log_true = torch.empty_like(x), x.new_empty(len(x), 1, x.shape[2])
+    probs = torch.empty_like(x)
+    log_trues = None if needs.gamma is None else x.new_empty(len(x), 1, x.shape[2])
     for sample, columns in _pieces(x):
         here = (sample, slice(None), columns)
         valid = None if v is None else v[here].to(x.dtype)
-        for name, value in _piece_sums(x[here], t[sample, columns], valid, needs, probs[here], log_true[here]):
+        log_true = x.new_empty(1, x[here].shape[1]) if log_trues is None else log_trues[here]
+        for name, value in _piece_sums(x[here], t[sample, columns], valid, needs, probs[here], log_true):
             if name not in totals:
                 totals[name] = x.new_zeros(x.shape[:2])
             totals[name][sample] += value
-    return totals, probs, log_true
+    return totals, probs, log_trues
 
 
 def piecewise_class_gradient(
-    given: dict[str, Tensor], p: Tensor, log_true: Tensor, t: Tensor, v: Tensor | None, gamma: float | None
+    given: dict[str, Tensor],
+    p: Tensor,
+    log_trues: Tensor | None,
+    t: Tensor,
+    v: Tensor | None,
+    gamma: float | None,
 ) -> Tensor:
     """Gradient in the logits of the sums in `given`, each with its own gradient `(B, C)`."""
     grad = torch.empty_like(p)
     for sample, columns in _pieces(p):
         here = (sample, slice(None), columns)
-        valid = None if v is None else v[here].to(p.dtype)
+        labels, valid = t[sample, columns], None if v is None else v[here].to(p.dtype)
         sums = {name: value[sample] for name, value in given.items()}
-        _write_gradient(sums, p[here], log_true[here], t[sample, columns], valid, gamma, grad[here])
+        slope = p.new_zeros(1, len(labels))  # dL/dlog p of the true class
+        if "entropy" in sums:
+            slope.sub_(sums["entropy"].index_select(0, labels))
+        if "focal" in sums and gamma is not None and log_trues is not None:
+            slope.addcmul_(focal_slope(log_trues[here], gamma), sums["focal"].index_select(0, labels))
+        true, spare = workspace(2, p[here])
+        _write_gradient(sums, p[here], _write_one_hot(labels, valid, true), slope, spare, grad[here])
+        if "plain" in sums:
+            direct = sums["plain"].unsqueeze(1)
+            grad[here].sub_(direct if valid is None else direct * valid)
     return grad
 
 
@@ -63,6 +80,7 @@ def _pieces(x: Tensor) -> Iterator[tuple[int, slice]]:
 
 
 def _write_one_hot(t: Tensor, valid: Tensor | None, out: Tensor) -> Tensor:
+    """1 for the true class and 0 for others, and where not valid."""
     classes = torch.arange(len(out), dtype=out.dtype).unsqueeze(1)
     torch.eq(t.to(out.dtype), classes, out=out)  # of floats: five times as fast as of integers
     return out if valid is None else out.mul_(valid)
@@ -75,8 +93,8 @@ def _piece_sums(
     shifted, true, spare = workspace(3, x)
     torch.sub(x, x.amax(0), out=shifted)
     norm = torch.exp2(torch.mul(shifted, _LOG2_E, out=p), out=p).sum(0, keepdim=True)
-    _write_one_hot(t, valid, true)
     log_norm = torch.log1p(norm - 1)  # the norm is at least 1; vectorises better than log
+    _write_one_hot(t, valid, true)
     torch.sub(torch.mul(shifted, true, out=spare).sum(0, keepdim=True), log_norm, out=log_true)
     p.mul_(norm.reciprocal_())
     if valid is not None:
@@ -99,37 +117,17 @@ def _piece_sums(
 
 
 def _write_gradient(
-    given: dict[str, Tensor],
-    p: Tensor,
-    log_true: Tensor,
-    t: Tensor,
-    valid: Tensor | None,
-    gamma: float | None,
-    grad: Tensor,
+    given: dict[str, Tensor], p: Tensor, true: Tensor, slope: Tensor, spare: Tensor, grad: Tensor
 ) -> None:
-    true, spare = workspace(2, p)
-    inner = _true_slope(given, log_true, t, gamma)
-    torch.mul(_write_one_hot(t, valid, true), inner, out=grad)
+    """All but the direct part of `plain`."""
+    torch.mul(true, slope, out=grad)
+    if "overlap" in given:
+        grad.add_(torch.mul(true, given["overlap"].unsqueeze(1), out=spare).mul_(p))
     if "predicted" in given:
         grad.add_(torch.mul(p, given["predicted"].unsqueeze(1), out=spare))
     if "squares" in given:
         grad.add_(torch.mul(p, p, out=spare).mul_(given["squares"].unsqueeze(1)), alpha=2)
-    total = grad.sum(0, keepdim=True)
+    inner = grad.sum(0, keepdim=True)
     if "plain" in given:
-        total -= given["plain"].sum()
-    grad.sub_(torch.mul(p, total, out=spare))
-    if "plain" in given:
-        direct = given["plain"].unsqueeze(1)
-        grad.sub_(direct if valid is None else direct * valid)
-
-
-def _true_slope(given: dict[str, Tensor], log_true: Tensor, t: Tensor, gamma: float | None) -> Tensor:
-    """dL/dlog p of the true class, `(1, W)`."""
-    slope = torch.zeros_like(log_true)
-    if "overlap" in given:
-        slope.addcmul_(torch.exp2(log_true * _LOG2_E), given["overlap"].index_select(0, t))
-    if "entropy" in given:
-        slope.sub_(given["entropy"].index_select(0, t))
-    if "focal" in given and gamma is not None:
-        slope.addcmul_(focal_slope(log_true, gamma), given["focal"].index_select(0, t))
-    return slope
+        inner -= given["plain"].sum()
+    grad.sub_(torch.mul(p, inner, out=spare))
