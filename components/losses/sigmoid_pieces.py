@@ -1,8 +1,7 @@
 """The sums of sigmoid logits and their gradient on a CPU, piece by piece and in place.
 
-See `components.losses.sigmoid_sums` for what is summed. A sigmoid taken again costs less than one kept; of the logits'
-size only one tensor is kept for the way back, and that for focal sums alone: the tail log(1 + e^-|x|) of each pixel, or
-for hard labels its cost.
+See `components.losses.sigmoid_sums` for what is summed. Nothing of the logits' size is kept for the way back: to take a
+sigmoid or a logarithm again costs less than the page faults of new memory for it.
 
 Focal sums are made of φ(z) = sigmoid(z)^γ log(1 + e^z), g φ(-x) and (1 - g) φ(x). Where all labels are 0 or 1, only one
 of the two counts: with z = (1 - 2g)x the error e = sigmoid(z) is |p - g|, the cost b = log(1 + e^z) is the pixel's
@@ -19,7 +18,7 @@ _SQUARE = 2.0
 _FOLDS = 2  # a product of 2² factors of at least ½ each loses 4 bits of 24 at most
 
 
-def piecewise_sums(x: Tensor, g: Tensor, needs: Needs) -> tuple[dict[str, Tensor], Tensor | None, bool]:
+def piecewise_sums(x: Tensor, g: Tensor, needs: Needs) -> tuple[dict[str, Tensor], bool]:
     """Sums over the columns of logits and labels.
 
     Args:
@@ -28,39 +27,32 @@ def piecewise_sums(x: Tensor, g: Tensor, needs: Needs) -> tuple[dict[str, Tensor
         needs: which sums.
 
     Returns:
-        The sums by name, `(rows,)`; what `piecewise_gradient` needs besides, None without focal sums; whether the
-        labels are hard, which is only asked for focal sums.
+        The sums by name, `(rows,)`, and whether the labels are hard, which is only asked for focal sums.
     """
-    kept = None if needs.gamma is None else torch.empty_like(x)
-    hard = kept is not None and _are_hard(g)
+    hard = needs.gamma is not None and _are_hard(g)
+    sums_of = _hard_sums if hard else _soft_sums
     totals: dict[str, Tensor] = {}
     for piece in pieces(*x.shape):
-        if kept is not None and hard:
-            sums = _hard_sums(x[piece], g[piece], needs, kept[piece])
-        else:
-            sums = _soft_sums(x[piece], g[piece], needs, None if kept is None else kept[piece])
-        for name, value in sums.items():
+        for name, value in sums_of(x[piece], g[piece], needs).items():
             if name not in totals:
                 totals[name] = x.new_zeros(len(x))
             totals[name][piece[0]] += value
-    return totals, kept, hard
+    return totals, hard
 
 
-def piecewise_gradient(
-    given: dict[str, Tensor], x: Tensor, g: Tensor, kept: Tensor | None, gamma: float | None, *, hard: bool
-) -> Tensor:
+def piecewise_gradient(given: dict[str, Tensor], x: Tensor, g: Tensor, gamma: float | None, *, hard: bool) -> Tensor:
     """Gradient in the logits of the sums in `given`, each with its own gradient `(rows, 1)`."""
     grad = torch.empty_like(x)
     focal = "focal_true" in given or "focal_false" in given
     for piece in pieces(*x.shape):
         here = {name: value[piece[0]] for name, value in given.items()}
-        if not focal or kept is None or gamma is None:
+        if gamma is None or not focal:
             _write_soft_gradient(here, x[piece], g[piece], grad[piece])
         elif hard:
-            _write_hard_gradient(here, x[piece], g[piece], kept[piece], grad[piece], gamma)
+            _write_hard_gradient(here, x[piece], g[piece], grad[piece], gamma)
         else:
             _write_soft_gradient(here, x[piece], g[piece], grad[piece])
-            _add_soft_focal_gradient(here, x[piece], g[piece], kept[piece], grad[piece], gamma)
+            _add_soft_focal_gradient(here, x[piece], g[piece], grad[piece], gamma)
     return grad
 
 
@@ -85,19 +77,25 @@ def _power(values: Tensor, gamma: float) -> Tensor:
     return values.mul_(values) if gamma == _SQUARE else values.pow_(gamma)
 
 
-def _hard_sums(x: Tensor, g: Tensor, needs: Needs, costs: Tensor) -> dict[str, Tensor]:
-    z, e, p, one = workspace(4, x)
-    torch.sigmoid(_sided(x, g, z), out=e)
-    sums = _region_sums(torch.sub(g, e, out=p).abs_(), g, needs, one)
-    halves = z.sum(1) / 2 if needs.even else None
+def _hard_parts(x: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """e, b, p, z and a temporary tensor."""
+    z, e, p, costs, one = workspace(5, x)
+    torch.addcmul(x, x, g, value=-2, out=z)
+    torch.sigmoid(z, out=e)
     # The tail is -log(1 - min(e, 1 - e)), exact where the label is right and e tiny.
     torch.minimum(e, torch.sub(1, e, out=one), out=costs).neg_().log1p_()
-    torch.sub(z.clamp_(min=0), costs, out=costs)
+    torch.sub(torch.clamp(z, min=0, out=one), costs, out=costs)
+    return e, costs, torch.sub(g, e, out=p).abs_(), z, one
+
+
+def _hard_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
+    e, costs, p, z, one = _hard_parts(x, g)
+    sums = _region_sums(p, g, needs, one)
     every = costs.sum(1)
     if needs.entropy:
         sums["entropy"] = every
-    if halves is not None:
-        sums["even"] = every - halves
+    if needs.even:
+        sums["even"] = every - z.sum(1) / 2
     if needs.positive:
         sums["positive"] = torch.mul(costs, g, out=one).sum(1)
     if needs.gamma is not None:
@@ -107,39 +105,30 @@ def _hard_sums(x: Tensor, g: Tensor, needs: Needs, costs: Tensor) -> dict[str, T
     return sums
 
 
-def _sided(x: Tensor, g: Tensor, out: Tensor) -> Tensor:
-    return torch.addcmul(x, x, g, value=-2, out=out)
-
-
-def _write_hard_gradient(
-    given: dict[str, Tensor], x: Tensor, g: Tensor, costs: Tensor, grad: Tensor, gamma: float
-) -> None:
-    e, p, one = workspace(3, x)
-    _sided(x, g, e).sigmoid_()
-    _write_linear_gradient(given, torch.sub(g, e, out=p).abs_(), g, grad, one)
+def _write_hard_gradient(given: dict[str, Tensor], x: Tensor, g: Tensor, grad: Tensor, gamma: float) -> None:
+    e, costs, p, _, one = _hard_parts(x, g)
+    _write_linear_gradient(given, p, g, grad, one)
     of_true, of_false = _focal_grads(given)
     torch.sub(gamma, e, alpha=gamma, out=one).mul_(costs).add_(e).mul_(_power(e, gamma))  # φ'(z)
     # of_false where g is 0, and -of_true where it is 1, as z is -x there
     grad.add_(one.mul_(torch.mul(g, -(of_true + of_false), out=p).add_(of_false)))
 
 
-def _soft_sums(x: Tensor, g: Tensor, needs: Needs, tail: Tensor | None) -> dict[str, Tensor]:
-    """The sums of a piece; its tails are written to `tail` when focal sums are asked for."""
-    one, two = workspace(2, x)
+def _soft_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
+    one, two, three = workspace(3, x)
     sums = _region_sums(torch.sigmoid(x, out=one), g, needs, two) if needs.regions or needs.squares else {}
     if not needs.logarithms:
         return sums
-    tails = _tail(x, one).sum(1) if needs.positive or tail is not None else _tail_sum(x, one)
+    tails = _tail(x, one).sum(1) if needs.positive or needs.gamma is not None else _tail_sum(x, one)
     if needs.entropy:  # for hard labels max(x, 0) - xg is exactly 0 where the sign is right
         sums["entropy"] = torch.clamp(x, min=0, out=two).addcmul_(x, g, value=-1).sum(1) + tails
     if needs.even:
         sums["even"] = torch.abs(x, out=two).sum(1) / 2 + tails
     if needs.positive:
         sums["positive"] = torch.sub(one, torch.clamp(x, max=0, out=two), out=two).mul_(g).sum(1)
-    if needs.gamma is not None and tail is not None:
-        tail.copy_(one)
-        of_true = _phi(torch.neg(x, out=one), tail, two, needs.gamma).mul_(g).sum(1)
-        of_false = _phi(one.copy_(x), tail, two, needs.gamma).mul_(torch.sub(1, g, out=one)).sum(1)
+    if needs.gamma is not None:
+        of_true = _phi(torch.neg(x, out=two), one, three, needs.gamma).mul_(g).sum(1)
+        of_false = _phi(two.copy_(x), one, three, needs.gamma).mul_(torch.sub(1, g, out=two)).sum(1)
         sums |= {"focal_true": of_true, "focal_false": of_false}
     return sums
 
@@ -174,10 +163,9 @@ def _write_soft_gradient(given: dict[str, Tensor], x: Tensor, g: Tensor, grad: T
     _write_linear_gradient(given, torch.sigmoid(x, out=p), g, grad, one)
 
 
-def _add_soft_focal_gradient(
-    given: dict[str, Tensor], x: Tensor, g: Tensor, tail: Tensor, grad: Tensor, gamma: float
-) -> None:
-    z, e, slope = workspace(3, x)
+def _add_soft_focal_gradient(given: dict[str, Tensor], x: Tensor, g: Tensor, grad: Tensor, gamma: float) -> None:
+    tail, z, e, slope = workspace(4, x)
+    _tail(x, tail)
     of_true, of_false = _focal_grads(given)
     _phi_slope(torch.neg(x, out=z), tail, e, slope, gamma)
     grad.sub_(slope.mul_(g).mul_(of_true))

@@ -67,10 +67,9 @@ class _SigmoidSums(torch.autograd.Function):
         x = logits if valid is None else torch.where(valid, logits, _NOWHERE)
         rows = logits.shape[0] * logits.shape[1]
         x, g = x.reshape(rows, -1), target.reshape(rows, -1)
-        costs: Tensor | None = None
         ctx.pieces, ctx.hard = in_pieces(x), False
         if ctx.pieces:
-            totals, costs, ctx.hard = piecewise_sums(x, g, needs)
+            totals, ctx.hard = piecewise_sums(x, g, needs)
         else:
             totals = whole_sums(x, g, needs)
         if valid is not None and "even" in totals:
@@ -78,7 +77,7 @@ class _SigmoidSums(torch.autograd.Function):
         sums = {name: total.view(logits.shape[:2]) for name, total in totals.items()}
         if "truth" in sums:
             ctx.mark_non_differentiable(sums["truth"])
-        ctx.save_for_backward(x, g, valid, costs)
+        ctx.save_for_backward(x, g, valid)
         ctx.gamma, ctx.shape = needs.gamma, logits.shape
         ctx.set_materialize_grads(False)
         return tuple(sums.get(name) for name in _NAMES)
@@ -86,10 +85,10 @@ class _SigmoidSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, g, valid, costs = ctx.saved_tensors
+        x, g, valid = ctx.saved_tensors
         given = {name: grad.reshape(-1, 1) for name, grad in zip(_NAMES, grads, strict=True) if grad is not None}
         if ctx.pieces:
-            grad = piecewise_gradient(given, x, g, costs, ctx.gamma, hard=ctx.hard)
+            grad = piecewise_gradient(given, x, g, ctx.gamma, hard=ctx.hard)
         else:
             grad = whole_gradient(given, x, g, ctx.gamma)
         grad = grad.view(ctx.shape)
