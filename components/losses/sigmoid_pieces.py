@@ -11,7 +11,7 @@ cross-entropy, and everything is made of these two.
 import torch
 from torch import Tensor
 
-from components.losses.needs import Needs
+from components.losses.needs import NOWHERE, Needs
 from components.losses.pieces import pieces, workspace
 
 _SQUARE = 2.0
@@ -73,6 +73,11 @@ def _region_sums(p: Tensor, g: Tensor, needs: Needs, out: Tensor) -> dict[str, T
     return sums
 
 
+def _counted(logits: Tensor) -> Tensor:
+    """0 in place of the logit of an ignored pixel, in place."""
+    return logits.mul_(logits != NOWHERE)
+
+
 def _power(values: Tensor, gamma: float) -> Tensor:
     return values.mul_(values) if gamma == _SQUARE else values.pow_(gamma)
 
@@ -95,7 +100,7 @@ def _hard_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
     if needs.entropy:
         sums["entropy"] = every
     if needs.even:
-        sums["even"] = every - z.sum(1) / 2
+        sums["even"] = every - _counted(z).sum(1) / 2
     if needs.positive:
         sums["positive"] = torch.mul(costs, g, out=one).sum(1)
     if needs.gamma is not None:
@@ -123,7 +128,7 @@ def _soft_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
     if needs.entropy:  # for hard labels max(x, 0) - xg is exactly 0 where the sign is right
         sums["entropy"] = torch.clamp(x, min=0, out=two).addcmul_(x, g, value=-1).sum(1) + tails
     if needs.even:
-        sums["even"] = torch.abs(x, out=two).sum(1) / 2 + tails
+        sums["even"] = _counted(two.copy_(x)).abs_().sum(1) / 2 + tails
     if needs.positive:
         sums["positive"] = torch.sub(one, torch.clamp(x, max=0, out=two), out=two).mul_(g).sum(1)
     if needs.gamma is not None:

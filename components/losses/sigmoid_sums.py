@@ -22,13 +22,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from components.losses.needs import Needs
+from components.losses.needs import NOWHERE, Needs
 from components.losses.pieces import in_pieces
 from components.losses.sigmoid_pieces import piecewise_gradient, piecewise_sums
 from components.losses.sigmoid_whole import whole_gradient, whole_sums
-
-# An ignored pixel gets this logit and target 0: its p, s and p^γ s are exactly 0 in fp32 and fp64 alike.
-_NOWHERE = -1e4
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def sigmoid_sums(logits: Tensor, target: Tensor, needs: Needs, valid: Tensor | N
 class _SigmoidSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, needs: Needs, valid: Tensor | None) -> tuple[Any, ...]:
-        x = logits if valid is None else torch.where(valid, logits, _NOWHERE)
+        x = logits if valid is None else torch.where(valid, logits, NOWHERE)
         rows = logits.shape[0] * logits.shape[1]
         x, g = x.reshape(rows, -1), target.reshape(rows, -1)
         ctx.pieces, ctx.hard = in_pieces(x), False
@@ -72,8 +69,6 @@ class _SigmoidSums(torch.autograd.Function):
             totals, ctx.hard = piecewise_sums(x, g, needs)
         else:
             totals = whole_sums(x, g, needs)
-        if valid is not None and "even" in totals:
-            totals["even"] += _NOWHERE / 2 * (~valid).reshape(rows, -1).sum(1)
         sums = {name: total.view(logits.shape[:2]) for name, total in totals.items()}
         if "truth" in sums:
             ctx.mark_non_differentiable(sums["truth"])

@@ -7,7 +7,7 @@ For a compiler, which makes one loop of each, and for devices where a large tens
 import torch
 from torch import Tensor
 
-from components.losses.needs import Needs
+from components.losses.needs import NOWHERE, Needs
 
 
 def whole_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def whole_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
     if needs.positive:
         sums["positive"] = (g * (tail - x.clamp_max(0))).sum(1)
     if needs.even:
-        sums["even"] = (x.abs() / 2 + tail).sum(1)
+        sums["even"] = (x.abs() / 2 * (x != NOWHERE) + tail).sum(1)
     if needs.gamma is not None:
         sums["focal_true"] = (g * q**needs.gamma * (tail - x.clamp_max(0))).sum(1)
         sums["focal_false"] = ((1 - g) * p**needs.gamma * (tail + x.clamp_min(0))).sum(1)

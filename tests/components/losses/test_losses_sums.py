@@ -125,6 +125,22 @@ def test_a_pixel_that_is_nearly_right_keeps_its_tiny_loss() -> None:
     assert sums.positive.item() == pytest.approx(2 * 9.3576e-14, rel=1e-4)
 
 
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("gamma", [None, 2.0])
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+def test_many_ignored_pixels_cost_no_digits(gamma: float | None, labels: str) -> None:
+    torch.manual_seed(0)
+    x, g = torch.randn(1, 1, 24, 24), torch.rand(1, 1, 24, 24)
+    g = g.round() if labels == "hard" else g
+    v = torch.rand(x.shape) < 0.02
+    needs = Needs(regions=True, squares=True, entropy=True, positive=True, even=True, gamma=gamma)
+    found = sigmoid_sums(x, torch.where(v, g, 0), needs, v)
+    exact = sigmoid_by_hand(x.double(), g.double(), v, gamma or 1.0)
+    for name, value in vars(found).items():
+        if value is not None:
+            torch.testing.assert_close(value.double(), getattr(exact, name), rtol=2e-6, atol=0, msg=name)
+
+
 def test_temporary_memory_is_used_again_and_does_not_leak_into_results() -> None:
     x, g = torch.randn(2, 1, 8, 8), torch.randint(0, 2, (2, 1, 8, 8)).float()
     with torch.inference_mode():
