@@ -3,9 +3,11 @@
 A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
 """
 
-from components.checkpoints.format import TrainingState, restore_checkpoint, write_checkpoint
+from components.checkpoints.auto_manager import AutoCheckpointManager
+from components.checkpoints.background import SaveHandle
+from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.local_store import LocalStore, Store
-from components.checkpoints.manager import AutoCheckpointManager, CheckpointManager
+from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
     STRATEGIES,
     AdaptivePolicy,
@@ -34,12 +36,15 @@ __all__ = [
     "KeepPolicy",
     "LocalStore",
     "SaveDecision",
+    "SaveHandle",
     "SaveMoment",
     "SavePolicy",
+    "Snapshot",
     "Store",
     "TrainingState",
     "make_save_policy",
     "restore_checkpoint",
+    "take_snapshot",
     "verify_checkpoint",
     "write_checkpoint",
 ]

@@ -1,5 +1,6 @@
 """A checkpoint's directory: `model.safetensors`, `state.safetensors`, `state.json`; `manifest.json` is written last."""
 
+import copy
 import json
 import platform
 import socket
@@ -65,8 +66,39 @@ class NonFiniteWeightsError(CheckpointError, ArithmeticError):
     """The weights hold NaN or infinity, so they are not worth keeping."""
 
 
-def write_checkpoint(
-    directory: Path,
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a checkpoint will hold, copied: what training does next is not seen in it.
+
+    Attributes:
+        weights: the model's tensors, on the CPU.
+        tensors: those of the other parts.
+        state_json: the rest of the other parts.
+        manifest: without the list of files.
+    """
+
+    weights: dict[str, Tensor]
+    tensors: dict[str, Tensor]
+    state_json: bytes
+    manifest: dict[str, Any]
+
+    def write(self, directory: Path, *, durable: bool = True) -> CheckpointRecord:
+        """Write a checkpoint into a new directory, the manifest last.
+
+        Args:
+            directory: must not exist.
+            durable: have every file on the disk itself before the next is written.
+        """
+        directory.mkdir(parents=True)
+        contents = {MODEL: save(self.weights), STATE: save(self.tensors), STATE_JSON: self.state_json}
+        files = {name: write_file(directory / name, content, durable=durable) for name, content in contents.items()}
+        write_file(directory / MANIFEST, manifest_bytes({**self.manifest, "files": files}), durable=durable)
+        if durable:
+            sync_folder(directory)
+        return read_record(directory)[0]
+
+
+def take_snapshot(
     state: TrainingState,
     *,
     epoch: int,
@@ -75,12 +107,10 @@ def write_checkpoint(
     reason: str = "",
     model_name: str = "model",
     metadata: Mapping[str, Any] | None = None,
-    durable: bool = True,
-) -> CheckpointRecord:
-    """Write a checkpoint into a new directory, the manifest last.
+) -> Snapshot:
+    """Copy a training's state.
 
     Args:
-        directory: must not exist.
         state: what to save; the model is needed.
         epoch: of these weights.
         metrics: numbers of exactly these weights; an `epoch` among them must be the same.
@@ -88,7 +118,6 @@ def write_checkpoint(
         reason: the same in words.
         model_name: for people.
         metadata: further JSON values.
-        durable: have every file on the disk itself before the next is written.
 
     Raises:
         NonFiniteWeightsError: the weights hold NaN or infinity.
@@ -108,10 +137,6 @@ def write_checkpoint(
         raise NonFiniteWeightsError(f"the weights of epoch {epoch} hold NaN or infinity; they are not saved.")
     tensors: dict[str, Tensor] = {}
     skeleton = split_tree(_gather(state, model_extra), tensors, "state")
-
-    directory.mkdir(parents=True)
-    contents = {MODEL: save(weights), STATE: save(tensors), STATE_JSON: json.dumps(skeleton).encode()}
-    files = {name: write_file(directory / name, content, durable=durable) for name, content in contents.items()}
     manifest = {
         "format": FORMAT_VERSION,
         "model_name": model_name,
@@ -121,13 +146,15 @@ def write_checkpoint(
         "metrics_epoch": int(metrics.get("epoch", epoch)),
         "metrics": dict(metrics),
         "created": datetime.now(UTC).isoformat(),
-        "metadata": {**_environment(), **(metadata or {})},
-        "files": files,
+        "metadata": copy.deepcopy({**_environment(), **(metadata or {})}),
     }
-    write_file(directory / MANIFEST, manifest_bytes(manifest), durable=durable)
-    if durable:
-        sync_folder(directory)
-    return read_record(directory)[0]
+    manifest_bytes(manifest)  # refuses what is no JSON now, not when it is written
+    return Snapshot(weights, tensors, json.dumps(skeleton).encode(), manifest)
+
+
+def write_checkpoint(directory: Path, state: TrainingState, *, durable: bool = True, **facts: Any) -> CheckpointRecord:
+    """Take a snapshot and write it at once; `facts` as of `take_snapshot`."""
+    return take_snapshot(state, **facts).write(directory, durable=durable)
 
 
 def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecord:

@@ -4,23 +4,27 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, Self, overload
 
 from torch import nn
 
+from components.checkpoints.background import BackgroundWriter, SaveHandle
 from components.checkpoints.format import (
     NonFiniteWeightsError,
+    Snapshot,
     Stateful,
     TrainingState,
     restore_checkpoint,
-    write_checkpoint,
+    take_snapshot,
 )
 from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, make_save_policy
 from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy, latest
-from components.errors import CheckpointDamagedError, CheckpointNotFoundError, InvalidInputError
+from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError, InvalidInputError
 
 _logger = logging.getLogger(__name__)
 _DEFAULT_KEPT = 5
@@ -82,13 +86,14 @@ class CheckpointManager:
         self._keep = KeepPolicy(monitor_metric, mode, count)
         self._store: Store = store if store is not None else LocalStore(Path(model_dir))
         self._model_name, self._strategy, self._durable = model_name, save_strategy, durable
-        self._clock = clock
+        self._clock, self._writer = clock, BackgroundWriter()
         self._started = self._saved = clock()
         self._save_seconds, self._bytes, self._seen = 0.0, 0, dict[int, float | None]()
         self._warned = False
 
     def should_save(self, epoch: int, metrics: Mapping[str, Any]) -> SaveDecision:
-        """What the strategy says, without saving."""
+        """What the strategy says, without saving; waits for a save in the background."""
+        self._writer.settle()
         records = self._store.records()
         best = self._keep.ranked(records)
         moment = SaveMoment(
@@ -100,6 +105,38 @@ class CheckpointManager:
             save_seconds=self._save_seconds,
         )
         return self._policy.decide(moment)
+
+    @overload
+    def save_checkpoint(
+        self,
+        model: nn.Module,
+        optimizer: Stateful | None = None,
+        scheduler: Stateful | None = None,
+        epoch: int = 0,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        scaler: Stateful | None = None,
+        loss_schedule: Stateful | None = None,
+        extra: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        asynchronous: Literal[False] = False,
+    ) -> Path | None: ...
+
+    @overload
+    def save_checkpoint(
+        self,
+        model: nn.Module,
+        optimizer: Stateful | None = None,
+        scheduler: Stateful | None = None,
+        epoch: int = 0,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        scaler: Stateful | None = None,
+        loss_schedule: Stateful | None = None,
+        extra: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        asynchronous: Literal[True],
+    ) -> SaveHandle | None: ...
 
     def save_checkpoint(
         self,
@@ -113,7 +150,8 @@ class CheckpointManager:
         loss_schedule: Stateful | None = None,
         extra: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> Path | None:
+        asynchronous: bool = False,
+    ) -> Path | SaveHandle | None:
         """Save if the strategy says so, then remove what need not stay.
 
         Args:
@@ -126,12 +164,15 @@ class CheckpointManager:
             loss_schedule: saved too, if given.
             extra: further state (JSON values and tensors), given back by `load_checkpoint` in `extra`.
             metadata: further JSON values for the manifest.
+            asynchronous: copy the state and return; it is written in the background, and durable once the handle's
+                `result` has returned. One write is in flight at a time: the next call waits for it, and raises its
+                error if nobody has seen it.
 
         Returns:
-            Path of the checkpoint, or None when nothing was saved.
+            Path of the checkpoint, or its handle; None when nothing was saved.
 
         Raises:
-            CheckpointError: it cannot be written; earlier checkpoints are untouched.
+            CheckpointError: it cannot be written, or the one before could not be; earlier checkpoints are untouched.
             InvalidInputError: the metrics are of another epoch.
         """
         metrics = dict(metrics or {})
@@ -141,33 +182,55 @@ class CheckpointManager:
         _logger.debug("epoch %d: save=%s (%s)", epoch, decision.save, decision.reason)
         if not decision.save:
             return None
-        state = TrainingState(model, optimizer, scheduler, scaler, loss_schedule, extra=dict(extra or {}))
-        facts = {"strategy": self._strategy, **(metadata or {})}
         begun = self._clock()
-
-        def write(directory: Path) -> CheckpointRecord:
-            return write_checkpoint(
-                directory,
-                state,
+        try:
+            snapshot = take_snapshot(
+                TrainingState(model, optimizer, scheduler, scaler, loss_schedule, extra=dict(extra or {})),
                 epoch=epoch,
                 metrics=metrics,
                 kind=decision.kind,
                 reason=decision.reason,
                 model_name=self._model_name,
-                metadata=facts,
-                durable=self._durable,
+                metadata={"strategy": self._strategy, **(metadata or {})},
             )
-
-        try:
-            record = self._store.save(self._name(decision.kind, epoch), write)
         except NonFiniteWeightsError as error:
             _logger.warning("nothing saved: %s", error)
             return None
+        write = partial(self._write, snapshot, self._name(decision.kind, epoch))
+        saved = self._writer.submit(write) if asynchronous else write()
+        # What training waited for; in the background that is the copy alone.
         self._saved = self._clock()
         self._save_seconds = max(self._save_seconds, self._saved - begun)
+        return saved
+
+    def _write(self, snapshot: Snapshot, name: str) -> Path:
+        record = self._store.save(name, partial(snapshot.write, durable=self._durable))
         self._bytes += record.bytes
         self._prune(record)
         return record.path
+
+    def close(self) -> None:
+        """Wait for a save in the background; the manager can be used again after.
+
+        Raises:
+            CheckpointError: it could not be written and nobody has seen it.
+        """
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        """Return the manager; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; an error of the block itself goes first."""
+        try:
+            self.close()
+        except CheckpointError as failure:
+            if error is None:
+                raise
+            _logger.warning("a checkpoint could not be written: %s", failure)
 
     def load_checkpoint(
         self,
@@ -199,6 +262,7 @@ class CheckpointManager:
             CheckpointDamagedError: the one asked for by epoch or path is damaged.
             CheckpointError: it lacks a part that is asked for.
         """
+        self._writer.settle()
         extra = {} if extra is None else extra
         state = TrainingState(model, optimizer, scheduler, scaler, loss_schedule, rng=rng, extra=extra)
         if which not in ("best", "latest"):
@@ -212,6 +276,7 @@ class CheckpointManager:
 
     def list_checkpoints(self) -> list[CheckpointRecord]:
         """The checkpoints that are kept, oldest epoch first."""
+        self._writer.settle()
         return self._store.records()
 
     @property
@@ -226,7 +291,8 @@ class CheckpointManager:
 
     def training_progress(self) -> dict[str, Any]:
         """Epochs seen, best metric so far and its epoch, epochs since, seconds, bytes written, checkpoints kept."""
-        records = {record.epoch: finite_metric(record.metrics, self._keep.monitor) for record in self._store.records()}
+        kept = self.list_checkpoints()
+        records = {record.epoch: finite_metric(record.metrics, self._keep.monitor) for record in kept}
         scores = {epoch: value for epoch, value in (records | self._seen).items() if value is not None}
         sign = 1 if self._keep.mode == "max" else -1
         best = max(scores, key=lambda epoch: (sign * scores[epoch], -epoch), default=None)
@@ -238,11 +304,12 @@ class CheckpointManager:
             "epochs_since_best": None if best is None else last - best,
             "seconds": self._clock() - self._started,
             "bytes_written": self._bytes,
-            "checkpoints": len(self._store.records()),
+            "checkpoints": len(kept),
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Counters and clocks as JSON; what is best is not among them, since the store's records say it."""
+        self._writer.settle()
         now = self._clock()
         return {
             "seconds": now - self._started,
@@ -269,7 +336,7 @@ class CheckpointManager:
         self._bytes, self._seen = written, seen
 
     def _first(self, which: str) -> CheckpointRecord | None:
-        records = self._store.records()
+        records = self.list_checkpoints()
         if which == "latest":
             return latest(records) if records else None
         ranked = self._keep.ranked(records)
@@ -301,29 +368,3 @@ class CheckpointManager:
 
     def _name(self, kind: str, epoch: int) -> str:
         return f"{self._model_name}_{kind}_epoch_{epoch:03d}_{datetime.now(UTC).astimezone():%Y%m%d_%H%M%S}"
-
-
-class AutoCheckpointManager(CheckpointManager):
-    """The manager with the strategy `adaptive`: clear gains at once, recovery saves within an overhead budget.
-
-    Args:
-        model_dir: directory of the checkpoints.
-        model_name: begins the name of each.
-        overhead: share of the run that saving may take.
-        mean_time_to_failure: seconds.
-        z: standard errors that a clear gain exceeds.
-        options: as of `CheckpointManager`.
-    """
-
-    def __init__(
-        self,
-        model_dir: str | Path = "checkpoints",
-        model_name: str = "model",
-        *,
-        overhead: float = 0.01,
-        mean_time_to_failure: float = 4 * 3600.0,
-        z: float = 1.0,
-        **options: Any,
-    ) -> None:
-        adaptive = {"overhead": overhead, "mean_time_to_failure": mean_time_to_failure, "z": z}
-        super().__init__(model_dir, model_name, "adaptive", adaptive=adaptive, **options)

@@ -17,9 +17,9 @@ _SCRIPT = Path(__file__).parent / "saving_loop.py"
 _ROOT = _SCRIPT.parent.parent.parent
 
 
-def kill_while_saving(folder: Path, moment: int) -> None:
+def kill_while_saving(folder: Path, moment: int, *options: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, str(_SCRIPT), str(folder)]
+    command = [sys.executable, str(_SCRIPT), str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
@@ -42,12 +42,19 @@ def kill_while_saving(folder: Path, moment: int) -> None:
     assert manager.save_checkpoint(model, epoch=latest.epoch + 1, metrics={"val_dice": 0.5}) is not None
 
 
+WAYS = [pytest.param((), id="in the loop"), pytest.param(("asynchronous",), id="in the background")]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("moment", range(3))
-def test_a_kill_while_saving_loses_nothing_that_had_returned(tmp_path: Path, moment: int) -> None:
-    kill_while_saving(tmp_path / "run", moment)
+def test_a_kill_while_saving_loses_nothing_that_was_durable(tmp_path: Path, moment: int, way: tuple[str, ...]) -> None:
+    kill_while_saving(tmp_path / "run", moment, *way)
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("moment", range(3, 28))
-def test_a_kill_at_many_moments_of_saving_loses_nothing_that_had_returned(tmp_path: Path, moment: int) -> None:
-    kill_while_saving(tmp_path / "run", moment)
+def test_a_kill_at_many_moments_of_saving_loses_nothing_that_was_durable(
+    tmp_path: Path, moment: int, way: tuple[str, ...]
+) -> None:
+    kill_while_saving(tmp_path / "run", moment, *way)
