@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 1 << 20
 
@@ -12,9 +13,14 @@ def write_file(path: Path, content: bytes, *, durable: bool) -> dict[str, object
     with path.open("xb") as stream:
         stream.write(content)
         if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
+            force_to_disk(stream)
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def force_to_disk(stream: BinaryIO) -> None:
+    """Have what was written on the disk itself."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def sync_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from components.checkpoints.files import sync_folder, write_file
@@ -28,7 +28,8 @@ from components.checkpoints.record import (
     read_record,
     verify_checkpoint,
 )
-from components.checkpoints.tree import has_non_finite, join_tree, split_tree
+from components.checkpoints.tensor_file import write_tensors
+from components.checkpoints.tree import has_non_finite, join_tree, on_cpu, split_tree
 from components.errors import CheckpointError, InvalidInputError
 
 PARTS = ("optimizer", "scheduler", "scaler", "loss_schedule")
@@ -68,7 +69,7 @@ class NonFiniteWeightsError(CheckpointError, ArithmeticError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a checkpoint will hold, copied: what training does next is not seen in it.
+    """Everything that a checkpoint will hold; what training does next is not seen in it once it was copied.
 
     Attributes:
         weights: the model's tensors, on the CPU.
@@ -90,8 +91,11 @@ class Snapshot:
             durable: have every file on the disk itself before the next is written.
         """
         directory.mkdir(parents=True)
-        contents = {MODEL: save(self.weights), STATE: save(self.tensors), STATE_JSON: self.state_json}
-        files = {name: write_file(directory / name, content, durable=durable) for name, content in contents.items()}
+        files = {
+            MODEL: write_tensors(directory / MODEL, self.weights, durable=durable),
+            STATE: write_tensors(directory / STATE, self.tensors, durable=durable),
+            STATE_JSON: write_file(directory / STATE_JSON, self.state_json, durable=durable),
+        }
         write_file(directory / MANIFEST, manifest_bytes({**self.manifest, "files": files}), durable=durable)
         if durable:
             sync_folder(directory)
@@ -107,8 +111,9 @@ def take_snapshot(
     reason: str = "",
     model_name: str = "model",
     metadata: Mapping[str, Any] | None = None,
+    copied: bool = True,
 ) -> Snapshot:
-    """Copy a training's state.
+    """Take a training's state.
 
     Args:
         state: what to save; the model is needed.
@@ -118,6 +123,7 @@ def take_snapshot(
         reason: the same in words.
         model_name: for people.
         metadata: further JSON values.
+        copied: False shares tensors on the CPU with the training, for a snapshot that is written before it goes on.
 
     Raises:
         NonFiniteWeightsError: the weights hold NaN or infinity.
@@ -132,11 +138,11 @@ def take_snapshot(
             "Hint: save after validation."
         )
     weights: dict[str, Tensor] = {}
-    model_extra = _split_model(state.model, weights)
+    model_extra = _split_model(state.model, weights, copied=copied)
     if has_non_finite(weights):
         raise NonFiniteWeightsError(f"the weights of epoch {epoch} hold NaN or infinity; they are not saved.")
     tensors: dict[str, Tensor] = {}
-    skeleton = split_tree(_gather(state, model_extra), tensors, "state")
+    skeleton = split_tree(_gather(state, model_extra), tensors, "state", copied=copied)
     manifest = {
         "format": FORMAT_VERSION,
         "model_name": model_name,
@@ -154,7 +160,7 @@ def take_snapshot(
 
 def write_checkpoint(directory: Path, state: TrainingState, *, durable: bool = True, **facts: Any) -> CheckpointRecord:
     """Take a snapshot and write it at once; `facts` as of `take_snapshot`."""
-    return take_snapshot(state, **facts).write(directory, durable=durable)
+    return take_snapshot(state, copied=False, **facts).write(directory, durable=durable)
 
 
 def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecord:
@@ -184,12 +190,12 @@ def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecor
     return record
 
 
-def _split_model(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """Copy the model's tensors into `weights`; returns the entries that are none."""
+def _split_model(model: nn.Module, weights: dict[str, Tensor], *, copied: bool) -> dict[str, Any]:
+    """Put the model's tensors into `weights`; returns the entries that are none."""
     extra = {}
     for name, value in model.state_dict().items():
         if isinstance(value, Tensor):
-            weights[name] = value.detach().to("cpu", copy=True).contiguous()
+            weights[name] = on_cpu(value, copied=copied)
         else:
             extra[name] = value
     return extra

@@ -61,9 +61,7 @@ class LocalStore:
             CheckpointError: it cannot be written; the earlier checkpoints are untouched.
         """
         if not self._root.is_dir():
-            raise CheckpointError(
-                f"{self._root}: is no longer there. Hint: was it moved or removed while training ran?"
-            )
+            raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
         name = self._unused(name)
         try:
             record = self._write(name, write)

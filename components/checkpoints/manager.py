@@ -192,6 +192,7 @@ class CheckpointManager:
                 reason=decision.reason,
                 model_name=self._model_name,
                 metadata={"strategy": self._strategy, **(metadata or {})},
+                copied=asynchronous,
             )
         except NonFiniteWeightsError as error:
             _logger.warning("nothing saved: %s", error)
