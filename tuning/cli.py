@@ -167,6 +167,47 @@ def losses(
         typer.echo(f"written: {plot}", err=True)
 
 
+checkpoints = typer.Typer(help="Look at checkpoints: of a study, a trial, or a training of your own.")
+app.add_typer(checkpoints, name="checkpoints", no_args_is_help=True)
+
+_Where = Annotated[Path, typer.Argument(metavar="DIR", help="study, trial, checkpoint directory, or one checkpoint")]
+
+
+@checkpoints.command("list")
+def list_checkpoints(
+    directory: _Where,
+    form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """List what is there, without reading more than the manifests."""
+    del debug
+    from components.checkpoints import inspect_checkpoints  # noqa: PLC0415
+    from reports.checkpoints import checkpoints_text  # noqa: PLC0415
+
+    found = inspect_checkpoints(directory, verified=False)
+    typer.echo(checkpoints_text([checkpoint.row(directory) for checkpoint in found], form.value))
+
+
+@checkpoints.command()
+def verify(
+    directory: _Where,
+    form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
+    debug: _Debug = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Check every file against its hash; exit code 1 when one is damaged. Nothing is changed."""
+    del debug
+    from components.checkpoints import inspect_checkpoints  # noqa: PLC0415
+    from reports.checkpoints import checkpoints_text  # noqa: PLC0415
+
+    found = inspect_checkpoints(directory, verified=True)
+    typer.echo(checkpoints_text([checkpoint.row(directory) for checkpoint in found], form.value))
+    damaged = [checkpoint for checkpoint in found if checkpoint.problem]
+    typer.echo(f"{len(found)} checkpoints, {len(damaged)} damaged", err=True)
+    for checkpoint in damaged:
+        typer.echo(f"damaged: {checkpoint.problem}", err=True)
+    raise typer.Exit(_SOME_FAILED if damaged else _OK)
+
+
 class SchemaFormat(StrEnum):
     """How the settings of a study file are described."""
 

@@ -6,6 +6,7 @@ A checkpoint is a directory of safetensors and JSON with a manifest written last
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
+from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
@@ -32,6 +33,7 @@ __all__ = [
     "CheckpointManager",
     "CheckpointRecord",
     "EpochPolicy",
+    "Inspected",
     "IntervalPolicy",
     "KeepPolicy",
     "LocalStore",
@@ -42,6 +44,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "TrainingState",
+    "inspect_checkpoints",
     "make_save_policy",
     "restore_checkpoint",
     "take_snapshot",

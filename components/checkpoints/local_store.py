@@ -14,6 +14,7 @@ from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, rea
 from components.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
+HIDDEN = "."  # begins the names of what is no checkpoint yet, or no longer
 _TEMPORARY, _TRASH, _DAMAGED = ".tmp-", ".trash-", ".damaged-"
 INDEX = "index.json"
 
@@ -138,7 +139,7 @@ class LocalStore:
     def _read_all(self) -> list[CheckpointRecord]:
         records = []
         for path in sorted(self._root.iterdir()):
-            if path.name.startswith(".") or not _is_checkpoint(path):
+            if path.name.startswith(HIDDEN) or not is_checkpoint(path):
                 continue
             try:
                 records.append(verify_checkpoint(path))
@@ -168,6 +169,6 @@ class LocalStore:
         replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
-def _is_checkpoint(path: Path) -> bool:
+def is_checkpoint(path: Path) -> bool:
     """Whether a folder was one: two of its files are there, so that one may be lost and others' folders don't count."""
     return sum((path / name).exists() for name in (*FILES, MANIFEST)) > 1
