@@ -11,8 +11,8 @@ from tuning.study_file import read_study_file
 ROOT = Path(__file__).parent.parent
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +20,16 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     for code in blocks("python"):
         exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own
     assert len(list((tmp_path / "checkpoints").glob("model_best_epoch_*"))) == 3
+
+
+def test_the_python_of_the_page_on_checkpoints_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python", "docs/how_to/checkpoints.md")
+    exec(compile(code, "checkpoints.md", "exec"), {})  # noqa: S102 - our own
+    assert capsys.readouterr().out.startswith("5 {'val_dice': 0.5} checkpoints/unet_best_epoch_005_")
+    assert len(list((tmp_path / "checkpoints").glob("unet_best_epoch_*"))) == 3
 
 
 def test_the_study_files_shown_are_valid(tmp_path: Path) -> None:
