@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +14,7 @@ from components.losses._checks import class_vector, require_known, require_lengt
 from components.losses.channels import kept, one_hot
 from components.losses.conventions import ConventionName, FocalRule, focal_convention
 from components.losses.focal import sigmoid_focal, softmax_focal
+from components.losses.ignored import over
 from components.losses.inputs import MODES, Mode, full_precision, prepare
 from components.losses.needs import ClassNeeds, Needs
 from components.losses.reduction import REDUCTIONS, Reduction, reduced
@@ -91,12 +93,14 @@ class EnhancedBCELoss(MadeOfSums):
         self.gamma = require_number("gamma", gamma)
         self.alpha = None if alpha is None else require_number("alpha", alpha, high=1.0)
         self.label_smoothing = require_number("label_smoothing", label_smoothing, high=1.0)
-        if isinstance(pos_weight, int | float):
-            pos_weight = [require_number("pos_weight", pos_weight, open_low=True)]
+        if isinstance(pos_weight, float | Real) or (isinstance(pos_weight, Tensor) and pos_weight.ndim == 0):
+            pos_weight = [require_number("pos_weight", float(pos_weight), open_low=True)]
         self._check_combination(pos_weight=pos_weight is not None, class_weights=class_weights is not None)
         self.pos_weight: Tensor | None
         self.class_weights: Tensor | None
         self.register_buffer("pos_weight", class_vector("pos_weight", pos_weight), persistent=False)
+        if mode == "binary":
+            self._check_positive(1)
         self.register_buffer("class_weights", class_vector("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -138,6 +142,7 @@ class EnhancedBCELoss(MadeOfSums):
         if self.label_smoothing > 0:
             total = (1 - self.label_smoothing) * total + self.label_smoothing * required(sums.even)
         if self.pos_weight is not None:
+            self._check_positive(total.shape[1])
             total = total + (self.pos_weight.to(total) - 1) * required(sums.positive)
         return summed.mean(self._weighted(total))
 
@@ -147,14 +152,13 @@ class EnhancedBCELoss(MadeOfSums):
             found = required(sums.focal)
             return self._weighted(found).sum() / (required(sums.truth).sum().clamp_min(1) * found.shape[1])
         norm = self._weighted(required(sums.truth)).sum()
-        norm = torch.where(norm > 0, norm, 1)
         if self.variant == "focal":
-            return self._weighted(required(sums.focal)).sum() / norm
-        loss = self._weighted(required(sums.entropy)).sum() / norm
+            return over(self._weighted(required(sums.focal)).sum(), norm)
+        loss = over(self._weighted(required(sums.entropy)).sum(), norm)
         if self.label_smoothing == 0:
             return loss
         every = self._weighted(required(sums.plain))
-        return (1 - self.label_smoothing) * loss + self.label_smoothing * every.sum() / (norm * every.shape[1])
+        return (1 - self.label_smoothing) * loss + self.label_smoothing * over(every.sum(), norm * every.shape[1])
 
     def _focal_per_channel(self, summed: Summed) -> Tensor:
         sums = summed.sums
@@ -225,15 +229,18 @@ class EnhancedBCELoss(MadeOfSums):
     def _positive(self, logits: Tensor) -> Tensor | None:
         if self.pos_weight is None:
             return None
-        if len(self.pos_weight) > 1:
-            require_length("pos_weight", self.pos_weight, logits.shape[1])
+        self._check_positive(logits.shape[1])
         return _per_class(self.pos_weight, logits)
+
+    def _check_positive(self, classes: int) -> None:
+        if self.pos_weight is not None and len(self.pos_weight) > 1:
+            require_length("pos_weight", self.pos_weight, classes)
 
     def _over_classes(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits)
         if self.variant == "bce":
             entropy = partial(cross_entropy, weight=weights, label_smoothing=self.label_smoothing)
-            if valid is None:
+            if valid is None and weights is None:
                 return entropy(logits, target, reduction=self.reduction)
             pixels = entropy(logits, target, reduction="none")
         elif self._rule == "one_vs_rest":

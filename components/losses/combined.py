@@ -34,7 +34,8 @@ class CombinedLoss(nn.Module):
         terms: losses by name, each called with `(logits, target)` and returning a scalar; a name is an identifier,
             such as `dice`.
         weights: by term name, finite, at least 0, one above 0; None gives each of K terms 1/K.
-        compile: compute the terms through `torch.compile`, see `CompiledTerms`.
+        compile: compute the terms through `torch.compile`, see `CompiledTerms`; `backward(retain_graph=True)` is then
+            not possible.
         gradient_interval: measure gradient norms (`breakdown`) at the first training call of an epoch and every so
             many after it; None for never.
 
@@ -116,6 +117,8 @@ class CombinedLoss(nn.Module):
             gradients: measure the gradient norm of each trained term at the logits, at the cost of a backward pass
                 through each; None: as `gradient_interval` says.
         """
+        if gradients and (torch.is_inference_mode_enabled() or logits.is_inference()):
+            raise InvalidInputError("gradients: there are none in inference mode. Hint: torch.no_grad() will do.")
         training = torch.is_grad_enabled()
         measured = (training and self._is_due()) if gradients is None else gradients
         asleep = {name for name, weight in self._weights.items() if weight == 0}

@@ -20,7 +20,7 @@ class CompiledTerms:
     """
 
     def __init__(self) -> None:
-        self._made: dict[tuple[tuple[str, ...], frozenset[str]], _Values] = {}
+        self._made: dict[tuple[tuple[tuple[str, int], ...], frozenset[str]], _Values] = {}
         self._works = True
 
     def __reduce__(self) -> tuple[type["CompiledTerms"], tuple[()]]:
@@ -32,7 +32,7 @@ class CompiledTerms:
     ) -> dict[str, Tensor]:
         """Return each term's value; arguments as of `term_values`."""
         if self._works:
-            key = (tuple(terms), frozenset(without_gradient))
+            key = (tuple((name, id(term)) for name, term in terms.items()), frozenset(without_gradient))
             if key not in self._made:
                 self._made[key] = _compiled(dict(terms), key[1])
             try:

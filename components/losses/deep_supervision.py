@@ -90,7 +90,13 @@ class DeepSupervisionLoss(nn.Module):
         return f"weights={self.weights}, resize={self.resize!r}"
 
     def _mean(self, losses: list[Tensor]) -> Tensor:
-        weights = self.weights or tuple(0.5**level for level in range(len(losses)))
+        if losses[0].ndim:
+            raise InvalidInputError(
+                f"loss: returned shape {tuple(losses[0].shape)}; expected a scalar. Hint: reduction='mean'."
+            )
+        weights = [weight for weight in self.weights or () if weight > 0] or [
+            0.5**level for level in range(len(losses))
+        ]
         total = sum(weights)
         return torch.stack([weight / total * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
 
@@ -101,6 +107,8 @@ class DeepSupervisionLoss(nn.Module):
         levels = outputs_of(outputs, axes=axes)
         if self.weights is not None and len(self.weights) != len(levels):
             raise InvalidInputError(f"weights: found {len(self.weights)} for {len(levels)} outputs; expected one each.")
+        if self.weights is not None:  # what counts nothing is not computed, whatever stands in it
+            levels = [level for level, weight in zip(levels, self.weights, strict=True) if weight > 0]
         if self.resize == "logits":
             return [(_enlarged(level, target), target) for level in levels]
         return [(level, self._shrunk(target, level)) for level in levels]
@@ -108,7 +116,7 @@ class DeepSupervisionLoss(nn.Module):
     def _stacked(self, outputs: Tensor, target: Tensor) -> bool:
         """Whether one tensor is several outputs; a volume has as many axes as stacked images."""
         if self.mode == "binary":
-            return outputs.shape[1] > 1
+            return outputs.shape[1] > 1 or outputs.ndim == max(_LINEAR) + 1
         if self.mode is None:
             return False
         return outputs.ndim == target.ndim + (2 if self.mode == "multiclass" else 1)

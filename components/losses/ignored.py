@@ -45,8 +45,13 @@ def valid_mean(losses: Tensor, valid: Tensor | None, weights: Tensor | None = No
         weights: in the shape of the losses, which already carry them: their valid sum normalises then.
     """
     if valid is None:
-        return losses.mean() if weights is None else losses.sum() / weights.sum()
+        return losses.mean() if weights is None else over(losses.sum(), weights.sum())
     # where, not a product: an infinite loss of an ignored pixel times 0 would be NaN.
     total = torch.where(valid, losses, 0.0).sum()
     norm = valid.expand_as(losses).sum() if weights is None else torch.where(valid, weights, 0.0).sum()
-    return total / torch.where(norm > 0, norm, 1)
+    return over(total, norm)
+
+
+def over(total: Tensor, norm: Tensor) -> Tensor:
+    """Return total / norm; 0, with a gradient of 0, where there is nothing to divide by."""
+    return torch.where(norm > 0, total, 0.0) / torch.where(norm > 0, norm, 1)

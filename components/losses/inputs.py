@@ -34,11 +34,25 @@ class Prepared(NamedTuple):
 
 def full_precision(logits: Tensor) -> torch.autocast:
     """Return a context without autocast on the logits' device: half-precision sums overflow past 65,504."""
-    return torch.autocast(logits.device.type, enabled=False)
+    return torch.autocast(plain("logits", logits).device.type, enabled=False)
+
+
+def plain(what: str, values: Tensor) -> Tensor:
+    """Return a tensor without what a subclass adds, such as MONAI's metadata, which operations would carry along.
+
+    Raises:
+        InvalidInputError: it is no tensor.
+    """
+    if not isinstance(values, Tensor):
+        raise InvalidInputError(f"{what}: found {type(values).__name__}; expected a torch.Tensor.")
+    if type(values) is Tensor or torch.compiler.is_compiling():
+        return values
+    return values.as_subclass(Tensor)
 
 
 def widened(logits: Tensor) -> Tensor:
     """Return half-precision logits in fp32; others as they are."""
+    logits = plain("logits", logits)
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
@@ -59,6 +73,7 @@ def prepare(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy = DEF
         InvalidInputError: a shape, dtype, device or label does not fit, or the index is a class or not one of the
             dtype.
     """
+    logits, target = plain("logits", logits), plain("target", target)
     _check_logits(logits, mode)
     if target.device != logits.device:
         raise InvalidInputError(f"target: found on {target.device}; expected on the logits' device {logits.device}.")
@@ -70,7 +85,7 @@ def prepare(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy = DEF
         if index is not None:
             valid = valid_pixels(target, index, logits.shape[1])
             labels = torch.where(valid, target, 0)
-        check_labels(target, labels, logits.shape[1], index)
+        check_labels(labels, logits.shape[1])
         return Prepared(logits, labels.long(), None if valid is None else valid.unsqueeze(1))
     shaped = target.unsqueeze(1) if mode == "binary" and target.ndim == logits.ndim - 1 else target
     _check_same_shape(logits, shaped, mode)
@@ -78,7 +93,7 @@ def prepare(logits: Tensor, target: Tensor, mode: Mode, policy: MaskPolicy = DEF
     if index is not None:
         valid = valid_pixels(shaped, index)
         labels = torch.where(valid, shaped, 0)
-    check_labels(target, labels, None, index)
+    check_labels(labels, None)
     if policy.soft_labels == "threshold":
         labels = labels > FOREGROUND
     return Prepared(logits, labels.to(logits.dtype), valid)
@@ -128,7 +143,8 @@ def _check_same_shape(logits: Tensor, target: Tensor, mode: Mode) -> None:
         raise InvalidInputError(
             f"target: found shape {tuple(target.shape)}; mode {mode!r} expects {tuple(logits.shape)}{also}.{hint}"
         )
-    if target.is_complex():
+    if not (target.is_floating_point() or target.dtype in (*_INTEGER_DTYPES, torch.bool)):
         raise InvalidInputError(
-            f"target: found dtype {target.dtype}; expected floats, integers or bools between 0 and 1."
+            f"target: found dtype {target.dtype}; expected floats, integers or bools between 0 and 1. "
+            "Hint: unsigned integers of 16 bits and more become others by target.long()."
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # An ignored pixel gets this logit and target 0: its p, log(1 + e^x) and focal cost are exactly 0, in fp32 and fp64.
-NOWHERE = -1e4
+NOWHERE = -10_007.3125  # and no mask that is added to logits, such as -1e4
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,6 @@ def workspace(count: int, like: Tensor) -> tuple[Tensor, ...]:
     kept: Tensor | None = getattr(_kept, str(like.dtype), None)
     if kept is None or kept.numel() < size:
         with torch.inference_mode(mode=False):  # what is made under it could not be written to outside
-            kept = torch.empty(size, dtype=like.dtype)
+            kept = torch.empty(size, dtype=like.dtype, device=like.device)
         setattr(_kept, str(like.dtype), kept)
     return kept[:size].view(count, *like.shape).unbind()

@@ -114,8 +114,10 @@ def term_values(
 
 def _sum_for(terms: list[MadeOfSums], logits: Tensor, target: Tensor) -> Summed | None:
     """The sums of all these losses; None where they cannot share."""
-    needs = joined(*(term.needs for term in terms if term.needs is not None))
     pixels = {(term.mode, term.policy.ignore_index, term.policy.soft_labels) for term in terms}
-    if needs is None or len(pixels) > 1:
+    if len(pixels) > 1:
+        return None
+    needs = joined(*(term.needs for term in terms if term.needs is not None))
+    if needs is None:
         return None
     return sum_pixels(logits, target, terms[0].mode, terms[0].policy, needs)

@@ -5,7 +5,8 @@ sigmoid or a logarithm again costs less than the page faults of new memory for i
 
 Focal sums are made of φ(z) = sigmoid(z)^γ log(1 + e^z), g φ(-x) and (1 - g) φ(x). Where all labels are 0 or 1, only one
 of the two counts: with z = (1 - 2g)x the error e = sigmoid(z) is |p - g|, the cost b = log(1 + e^z) is the pixel's
-cross-entropy, and everything is made of these two.
+cross-entropy, and everything is made of these two. p is g - e then, whose tiny values are lost where the label is 1: at
+such pixels the loss is large.
 """
 
 import torch
@@ -105,8 +106,8 @@ def _hard_sums(x: Tensor, g: Tensor, needs: Needs) -> dict[str, Tensor]:
         sums["positive"] = torch.mul(costs, g, out=one).sum(1)
     if needs.gamma is not None:
         phi = _power(e, needs.gamma).mul_(costs)
-        both, of_true = phi.sum(1), phi.mul_(g).sum(1)
-        sums |= {"focal_true": of_true, "focal_false": both - of_true}
+        of_true = torch.mul(phi, g, out=one)
+        sums |= {"focal_true": of_true.sum(1), "focal_false": phi.sub_(of_true).sum(1)}
     return sums
 
 

@@ -34,11 +34,11 @@ def piecewise_class_sums(
     """
     totals: dict[str, Tensor] = {}
     probs = torch.empty_like(x)
-    log_trues = None if needs.gamma is None else x.new_empty(len(x), 1, x.shape[2])
+    log_trues = None if needs.gamma is None else x.new_empty((len(x), 1, x.shape[2]))
     for sample, columns in _pieces(x):
         here = (sample, slice(None), columns)
         valid = None if v is None else v[here].to(x.dtype)
-        log_true = x.new_empty(1, x[here].shape[1]) if log_trues is None else log_trues[here]
+        log_true = x.new_empty((1, x[here].shape[1])) if log_trues is None else log_trues[here]
         for name, value in _piece_sums(x[here], t[sample, columns], valid, needs, probs[here], log_true):
             if name not in totals:
                 totals[name] = x.new_zeros(x.shape[:2])
@@ -60,7 +60,7 @@ def piecewise_class_gradient(
         here = (sample, slice(None), columns)
         labels, valid = t[sample, columns], None if v is None else v[here].to(p.dtype)
         sums = {name: value[sample] for name, value in given.items()}
-        slope = p.new_zeros(1, len(labels))  # dL/dlog p of the true class
+        slope = p.new_zeros((1, len(labels)))  # dL/dlog p of the true class
         if "entropy" in sums:
             slope.sub_(sums["entropy"].index_select(0, labels))
         if "focal" in sums and gamma is not None and log_trues is not None:
@@ -81,7 +81,7 @@ def _pieces(x: Tensor) -> Iterator[tuple[int, slice]]:
 
 def _write_one_hot(t: Tensor, valid: Tensor | None, out: Tensor) -> Tensor:
     """1 for the true class and 0 for others, and where not valid."""
-    classes = torch.arange(len(out), dtype=out.dtype).unsqueeze(1)
+    classes = torch.arange(len(out), dtype=out.dtype, device=out.device).unsqueeze(1)
     torch.eq(t.to(out.dtype), classes, out=out)  # of floats: five times as fast as of integers
     return out if valid is None else out.mul_(valid)
 
@@ -95,7 +95,8 @@ def _piece_sums(
     norm = torch.exp2(torch.mul(shifted, _LOG2_E, out=p), out=p).sum(0, keepdim=True)
     log_norm = torch.log1p(norm - 1)  # the norm is at least 1; vectorises better than log
     _write_one_hot(t, valid, true)
-    torch.sub(torch.mul(shifted, true, out=spare).sum(0, keepdim=True), log_norm, out=log_true)
+    # Picked, not multiplied by 0: a logit of minus infinity masks a class.
+    torch.sub(shifted.gather(0, t.unsqueeze(0)), log_norm, out=log_true)
     p.mul_(norm.reciprocal_())
     if valid is not None:
         p.mul_(valid)

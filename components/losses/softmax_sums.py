@@ -60,7 +60,9 @@ class _SoftmaxSums(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, target: Tensor, needs: ClassNeeds, valid: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, t, v = logits.flatten(2), target.flatten(1), None if valid is None else valid.flatten(2)
+        # What stands at ignored pixels, NaN even, is not looked at.
+        x = (logits if valid is None else torch.where(valid, logits, 0.0)).flatten(2)
+        t, v = target.flatten(1), None if valid is None else valid.flatten(2)
         ctx.pieces = in_pieces(x)
         if ctx.pieces:
             sums, p, log_true = piecewise_class_sums(x, t, v, needs)
