@@ -13,7 +13,7 @@ from components.data.batches import check_crop
 from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
-from search_spaces import Choice, Space, SpaceError, make_sampler
+from search_spaces import Choice, Space, SpaceError, When, make_sampler
 from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
@@ -62,16 +62,27 @@ def draw_settings(config: StudyConfig, space: Space, fixed: dict[str, Any] | Non
 
 
 def _find_unfit_losses(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
-    """Draw each option of each choice under `loss`, so that no trial is the first to find that one cannot be built."""
+    """Draw each option of each choice that the loss hangs on, so that no trial is the first to find one unfit."""
     problems: list[str] = []
+    of_loss = [parameter for parameter in space.parameters if parameter.name.startswith("loss.")]
+    deciding = {parameter.name for parameter in of_loss}
+    deciding |= {parameter.when.parameter for parameter in of_loss if parameter.when is not None}
     for parameter in space.parameters:
         choice = parameter.distribution
-        if parameter.name.startswith("loss.") and isinstance(choice, Choice) and parameter.when is None:
-            for option in choice.options:
-                with _gathered(problems, f"search.space.parameters.{parameter.name}: {option}"):
-                    tried = draw_settings(config, space, {parameter.name: option})
-                    check_loss(tried, data.mode, data.ignore_index)
+        if parameter.name not in deciding or not isinstance(choice, Choice):
+            continue
+        for option in choice.options:
+            fixed = {parameter.name: option, **_holding(parameter.when)}
+            with _gathered(problems, f"search.space.parameters.{parameter.name}: {option}"):
+                check_loss(draw_settings(config, space, fixed), data.mode, data.ignore_index)
     return problems
+
+
+def _holding(when: When | None) -> dict[str, Any]:
+    """A value with which the condition holds."""
+    if when is None:
+        return {}
+    return {when.parameter: when.equals[0] if isinstance(when.equals, tuple) else when.equals}
 
 
 def check_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> None:

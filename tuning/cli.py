@@ -150,6 +150,8 @@ def losses(
 ) -> None:
     """Compare the study's loss with the baselines and the presets on its masks, before any training."""
     del debug
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{plot.absolute().parent}: there is no such folder.", param_hint="--plot")
     from reports import plot_loss_evaluation  # noqa: PLC0415
     from reports.losses import rows_text  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415

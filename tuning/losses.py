@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from components.data import SegmentationData
@@ -34,15 +35,19 @@ def evaluate_losses(config: StudyConfig, presets: Sequence[str] | None = None) -
         candidates[baseline.name] = build_loss(config.with_overrides(baseline.overrides), data.mode, data.ignore_index)
     for name in presets:
         candidates[name] = _preset(name, data)
-    training = config.training
-    return LossManager.evaluate(
-        candidates,
-        data,
-        cases=training.batch,
-        crop=training.crop,
-        seed=training.seed if isinstance(training.seed, int) else 0,
-        device=device_of(config),
-    )
+    training, threads = config.training, torch.get_num_threads()
+    torch.set_num_threads(config.resources.cpus_per_trial)  # as in a trial
+    try:
+        return LossManager.evaluate(
+            candidates,
+            data,
+            cases=training.batch,
+            crop=training.crop,
+            seed=training.seed if isinstance(training.seed, int) else 0,
+            device=device_of(config),
+        )
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _preset(name: str, data: SegmentationData) -> nn.Module:

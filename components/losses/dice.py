@@ -102,6 +102,7 @@ class EnhancedDiceLoss(SumsLoss):
         self.gamma = require_number("gamma", gamma, open_low=True)
         self.convention: ConventionName = convention
         self._rules = rules
+        self.may_be_negative = rules.offset < 1
 
     def extra_repr(self) -> str:
         """Name the mode and the variant."""

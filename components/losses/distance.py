@@ -112,6 +112,8 @@ class BoundaryLoss(_DistanceLoss):
         0.5
     """
 
+    may_be_negative = True
+
     def _losses(self, found: Channels) -> Tensor:
         inside, outside = _border_distances(found.truth, found.valid)
         signed = (outside - (inside - 1).clamp_min(0)).to(found.probs)

@@ -29,6 +29,29 @@ def test_weights_change_those_of_a_preset(study_config: Make) -> None:
     assert build_loss(config, "binary").weights == {"dice": 0.9, "focal": 0.1}
 
 
+def test_a_preset_keeps_the_weights_that_are_not_named(study_config: Make) -> None:
+    config = study_config(loss={"preset": "balanced", "weights": {"dice": 0}})
+    assert build_loss(config, "binary").weights == {"dice": 0.0, "bce": 0.5}
+
+
+def test_options_behind_a_condition_are_tried_too(study_config: Make) -> None:
+    space = searching(
+        loss__schedule__type={"choice": ["constant", "softadapt"]},
+        loss__schedule__normalized={"choice": [True, "maybe"], "when": {"loss.schedule.type": "softadapt"}},
+    )
+    with pytest.raises(StudyConfigError, match=r"loss\.schedule\.normalized: maybe: .*found 'maybe'"):
+        check_study(study_config(search=space), tiny_data())
+
+
+def test_a_condition_outside_the_loss_is_tried_too(study_config: Make) -> None:
+    space = searching(
+        training__optimizer={"choice": ["adamw", "sgd"]},
+        loss__terms__x__kind={"choice": ["dice", "wrongkind"], "when": {"training.optimizer": "sgd"}},
+    )
+    with pytest.raises(StudyConfigError, match=r"loss\.terms\.x\.kind: wrongkind"):
+        check_study(study_config(search=space), tiny_data())
+
+
 def test_terms_contradict_a_preset(study_config: Make) -> None:
     with pytest.raises(StudyConfigError, match=r"loss: preset and terms contradict each other\. Hint: keep one"):
         study_config(loss={"preset": "balanced", "terms": {"dice": {}}})

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
@@ -179,8 +188,9 @@ class LossConfig(_Section):
 
     @field_validator("weights")
     @classmethod
-    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
-        if weights and not any(weights.values()):
+    def _check_weights(cls, weights: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        # Beside a preset, terms that are not named keep their weights.
+        if weights and not any(weights.values()) and info.data.get("preset") is None:
             raise ValueError(f"every weight is zero in {weights}. Hint: at least one must be above 0")
         return weights
 

@@ -72,6 +72,15 @@ class LossSchedule(ABC):
         self.loss.weights = state["weights"]
         self.base_weights = base
 
+    def _refuse_negative(self, rule: str) -> None:
+        """Refuse a trained term whose loss may fall below 0, where the rule has no minimum."""
+        for name, weight in self.base_weights.items():
+            if weight > 0 and getattr(self.loss.terms[name], "may_be_negative", False):
+                raise InvalidInputError(
+                    f"term {name!r} may fall below 0, where {rule} gives it all the weight. "
+                    "Hint: use the schedule 'linear' or 'steal', or a loss of 0 and more."
+                )
+
     @abstractmethod
     def _next_weights(self, epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return the weights for epoch + 1."""

@@ -27,7 +27,8 @@ class StealSchedule(LossSchedule):
         floor: what a source keeps.
 
     Raises:
-        InvalidInputError: a name is no term, the target is a source, no source is left, or a number does not fit.
+        InvalidInputError: a name is no term, the target is a source, no source is named or one twice, or a number does
+            not fit.
 
     Example:
         >>> schedule = StealSchedule(loss, target="boundary")  # from {"dice": 1.0, "boundary": 0.0}
@@ -47,11 +48,13 @@ class StealSchedule(LossSchedule):
         super().__init__(loss)
         require_known("target", target, tuple(self.base_weights))
         if source is None:
+            # None is left where a search gave the target all the weight: it then has nothing to take.
             source = [name for name, weight in self.base_weights.items() if weight > 0 and name != target]
-        elif isinstance(source, str):
-            source = [source]
-        if not isinstance(source, Sequence) or not source:
+        elif not source or not isinstance(source, Sequence):
             raise InvalidInputError(f"source: found {source!r}; expected at least one term beside {target!r}.")
+        source = [source] if isinstance(source, str) else list(source)
+        if len(set(source)) < len(source):
+            raise InvalidInputError(f"source: found {source!r}; expected each term once.")
         for name in source:
             require_known("source", name, [term for term in self.base_weights if term != target])
         self.target, self.source = target, tuple(source)

@@ -90,6 +90,9 @@ class UncertaintySchedule(LossSchedule):
     Args:
         loss: whose weights are learned.
 
+    Raises:
+        InvalidInputError: a term's loss may fall below 0.
+
     Example:
         >>> schedule = UncertaintySchedule(loss)  # base weights 0.5 and 0.5
         >>> learned = {"params": schedule.parameters(), "weight_decay": 0.0}
@@ -100,6 +103,7 @@ class UncertaintySchedule(LossSchedule):
 
     def __init__(self, loss: CombinedLoss) -> None:
         super().__init__(loss)
+        self._refuse_negative("uncertainty weighting")
         self._weighting = UncertaintyWeighting({name: w for name, w in self.base_weights.items() if w > 0})
         loss.weighting = self._weighting
 

@@ -29,7 +29,7 @@ class UWSOSchedule(MeasuringSchedule):
             losses of 0.1 and 0.5, T = 1 leaves the second next to nothing, and T = 10 gives it 0.31.
 
     Raises:
-        InvalidInputError: the temperature does not fit.
+        InvalidInputError: the temperature does not fit, or a term's loss may fall below 0.
 
     Example:
         >>> schedule = UWSOSchedule(loss, temperature=10.0)  # base weights 0.5 and 0.5
@@ -38,6 +38,7 @@ class UWSOSchedule(MeasuringSchedule):
 
     def __init__(self, loss: CombinedLoss, *, temperature: float = 10.0) -> None:
         super().__init__(loss)
+        self._refuse_negative("UW-SO")
         self.temperature = require_number("temperature", temperature, open_low=True)
 
     def _factors(self, epoch: int, found: dict[str, float]) -> dict[str, float]:

@@ -168,6 +168,7 @@ def test_epochs_count_from_1(epoch: Any) -> None:
         ({"type": "steal", "target": "bce", "source": ["bce"]}, "source: found 'bce'; expected one of 'dice'"),
         ({"type": "steal", "target": "bce", "source": []}, r"source: found \[\]; expected at least one term"),
         ({"type": "steal", "target": "bce", "source": 3}, "source: found 3"),
+        ({"type": "steal", "target": "bce", "source": ["dice", "dice"]}, "expected each term once"),
         ({"type": "steal", "target": "bce", "delta": 0.0}, "delta: found 0.0; expected a finite number above 0"),
         ({"type": "steal", "target": "bce", "floor": -0.1}, "floor: found -0.1"),
         ({"type": "adaptive", "strength": -1}, "strength: found -1"),

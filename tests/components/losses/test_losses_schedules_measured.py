@@ -5,11 +5,13 @@ import random
 import numpy as np
 import pytest
 
+from components.errors import InvalidInputError
 from components.losses import (
     AdaptiveSchedule,
     CombinedLoss,
     DWASchedule,
     GradientNormSchedule,
+    LossManager,
     ReLoBRaLoSchedule,
     SoftAdaptSchedule,
     UWSOSchedule,
@@ -184,3 +186,16 @@ def test_losses_come_from_the_means_that_the_loss_kept(kind: type[MeasuringSched
         told.step(epoch, {f"loss_{name}": value for name, value in means.items()})
     assert loss.weights == told.loss.weights
     assert loss.weights["dice"] != 0.5
+
+
+@pytest.mark.parametrize("kind", ["uwso", "uncertainty"])
+@pytest.mark.parametrize("negative", [{"boundary": {}}, {"dice": {"convention": "nnunet"}}])
+def test_a_term_that_may_fall_below_0_is_refused_where_it_would_get_all_the_weight(
+    kind: str, negative: dict[str, dict[str, str]]
+) -> None:
+    loss = LossManager.create_loss_function({"terms": {"bce": {}, **negative}})
+    with pytest.raises(InvalidInputError, match="may fall below 0"):
+        LossManager.create_loss_scheduler(loss, {"type": kind})
+    (name,) = negative
+    loss.weights = {"bce": 1.0}
+    assert LossManager.create_loss_scheduler(loss, {"type": kind}).step(1, losses(1.0, 1.0))[name] == 0
