@@ -68,12 +68,18 @@ def rows_text(evaluation: "LossEvaluation", form: str) -> str:
     """The rows of a comparison as `csv` or `json`."""
     rows = evaluation.rows()
     if form == "json":
-        return json.dumps(rows, indent=2)
+        plain = [{name: _as_json(value) for name, value in row.items()} for row in rows]
+        return json.dumps(plain, indent=2, allow_nan=False)
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().rstrip("\n")
+
+
+def _as_json(value: Any) -> Any:
+    """The value, or None for NaN and infinity, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _add_time(figure: Any, evaluation: "LossEvaluation") -> None:

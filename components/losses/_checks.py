@@ -14,7 +14,8 @@ from components.errors import InvalidInputError
 def require_known(what: str, name: object, known: Collection[str]) -> None:
     """Refuse a name that is not one of the known ones, and propose the nearest."""
     if not isinstance(name, str) or name not in known:
-        raise InvalidInputError(f"{what}: found {name!r}; expected one of {listed(known)}.{_nearest(name, known)}")
+        expected = f"expected one of {listed(known)}" if known else "there is none"
+        raise InvalidInputError(f"{what}: found {name!r}; {expected}.{_nearest(name, known)}")
 
 
 def require_number(what: str, value: Any, *, low: float = 0.0, high: float = math.inf, open_low: bool = False) -> float:

@@ -12,6 +12,7 @@ from components.losses import kinds as term_kinds
 from components.losses._checks import require_known
 from components.losses.behaviour import at_stage, on_empty_masks
 from components.losses.costs import median_milliseconds, peak_mebibytes, training_step
+from components.losses.deep_supervision import outputs_of
 from components.losses.evaluation_batch import MaskBatch, take_batch
 from components.losses.evaluation_result import LossEvaluation
 from components.losses.findings import LossFindings, Stage
@@ -134,12 +135,21 @@ def _logits(batch: MaskBatch, model: nn.Module | None, seed: int) -> dict[str, T
             "model: the data have no images for it. Hint: pass (images, masks) batches, a Split or SegmentationData."
         )
     training = model.training
-    with torch.no_grad():
-        found = model.eval()(batch.images)
-    model.train(training)
-    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    if shape != tuple(batch.truth.shape):
-        raise InvalidInputError(f"model: found logits {shape}; expected {tuple(batch.truth.shape)}, as of the masks.")
+    try:
+        with torch.no_grad():
+            found = outputs_of(model.eval()(batch.images), axes=batch.images.ndim)[0]
+    except ComponentError:
+        raise
+    except Exception as error:
+        # A user's own network may raise anything; it is the same news: it does not fit these images.
+        shown = f"{type(error).__name__}: {error}"
+        raise InvalidInputError(f"model: raised {shown} for images of {tuple(batch.images.shape)}.") from error
+    finally:
+        model.train(training)
+    if found.shape != batch.truth.shape:
+        raise InvalidInputError(
+            f"model: found logits {tuple(found.shape)}; expected {tuple(batch.truth.shape)}, as of the masks."
+        )
     return {_MODEL_STAGE: found.float()}
 
 

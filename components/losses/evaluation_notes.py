@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from components.losses.findings import LossFindings
 
 _SMALL_SHARE = 0.05  # of the gradient: below it a term hardly steers
-_SMALL_TURN = 8.0  # degrees
+_SMALL_TURN = 5  # degrees, as the table rounds them
 _SLOW = 5.0  # times the fastest, and
 _NOTICED = 10.0  # milliseconds: below them no training step feels the difference
 
@@ -29,8 +29,8 @@ def find_notes(candidates: Sequence[LossFindings]) -> list[str]:
     notes += [note for found in candidates for note in _small_terms(found)]
     return notes + _said_of(
         candidates,
-        lambda found: found.turn is not None and found.turn <= _SMALL_TURN,
-        f"a weight that moves by 0.1 turns the gradient by at most {_SMALL_TURN:.0f}°: fine steps in these weights "
+        lambda found: found.turn is not None and round(found.turn) <= _SMALL_TURN,
+        f"a weight that moves by 0.1 turns the gradient by at most {_SMALL_TURN}°: fine steps in these weights "
         "will matter little.",
     )
 

@@ -64,7 +64,7 @@ class LossEvaluation:
         stages = " > ".join(f"{stage.name} (Dice {stage.dice:.2f})" for stage in self.stages)
         batch, channels, *spatial = self.shape
         masks = f"{batch} mask{'' if batch == 1 else 's'} of {'×'.join(map(str, spatial))}"
-        where = f"{self.threads} threads" if self.device == "cpu" else self.device
+        where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
         meaning = f"{self.mode}, {channels} channel{'' if channels == 1 else 's'}"
         return "\n".join(
             [

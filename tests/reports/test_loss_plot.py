@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from components.losses import LossEvaluation, LossManager
 from reports import plot_loss_evaluation
@@ -54,3 +55,15 @@ def test_rows_are_the_same_as_csv_and_json(evaluation: LossEvaluation) -> None:
     assert [row["loss"] for row in table] == [row["loss"] for row in rows] == ["dice", "bce", "balanced"]
     assert [float(row["milliseconds"]) for row in table] == [row["milliseconds"] for row in rows]
     assert table[0]["share_bce_half"] == ""
+
+
+class Undefined(nn.Module):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return (logits * target).sum() * float("nan")
+
+
+def test_what_is_not_finite_is_null_in_json() -> None:
+    found = LossManager.evaluate({"mine": Undefined(), "dice": {"type": "dice"}}, torch.ones(1, 1, 8, 8), repeats=1)
+    text = rows_text(found, "json")
+    assert "NaN" not in text
+    assert json.loads(text)[0]["value_half"] is None

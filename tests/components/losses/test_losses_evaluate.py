@@ -215,6 +215,19 @@ def test_a_network_gives_the_logits() -> None:
     assert [stage.name for stage in found.stages] == ["model"]
     assert found.rows()[0]["value_model"] == pytest.approx(np.log(2), rel=1e-5)
     assert model.training
+    with pytest.raises(InvalidInputError, match="model: raised RuntimeError"):
+        evaluate(["bce"], (masks().expand(2, 3, 32, 32), masks()), model=model)
+    assert model.training
+
+
+class TwoOutputs(nn.Module):
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [0 * images, images[..., ::2, ::2]]
+
+
+def test_of_several_outputs_the_finest_is_looked_at() -> None:
+    found = evaluate(["bce"], (masks(), masks()), model=TwoOutputs())
+    assert found.rows()[0]["value_model"] == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_measuring_leaves_a_loss_as_it_was() -> None:

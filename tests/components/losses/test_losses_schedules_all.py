@@ -182,7 +182,7 @@ def test_epochs_count_from_1(epoch: Any) -> None:
         ({"type": "uwso", "temperature": -1.0}, "temperature: found -1.0"),
         ({"type": "random", "seed": -1}, "seed: found -1; expected an integer from 0"),
         ({"type": "random", "seed": 0.5}, "seed: found 0.5"),
-        ({"type": "uncertainty", "sigma": 1.0}, "option: found 'sigma'; expected one of none"),
+        ({"type": "uncertainty", "sigma": 1.0}, "option: found 'sigma'; there is none"),
         ({"type": ["random"]}, r"type: found \['random'\]; expected one of 'constant'"),
     ],
 )
