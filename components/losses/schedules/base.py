@@ -68,6 +68,9 @@ class LossSchedule(ABC):
         expected = set(self.state_dict())
         if set(state) != expected:
             raise InvalidInputError(f"schedule state: found keys {sorted(state)}; expected {sorted(expected)}.")
+        for name in ("base_weights", "weights"):
+            if not isinstance(state[name], Mapping):
+                raise InvalidInputError(f"schedule state: {name}: found {state[name]!r}; expected weights by term.")
         base = self.loss.checked_weights(state["base_weights"])
         self.loss.weights = state["weights"]
         self.base_weights = base

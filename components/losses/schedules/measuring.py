@@ -79,7 +79,14 @@ class RememberingSchedule(MeasuringSchedule):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken; sets the loss's weights too."""
-        history = [(int(epoch), self._checked(memory)) for epoch, memory in state.get("history", ())]
+        try:
+            history = [(int(epoch), self._checked(memory)) for epoch, memory in state.get("history", ())]
+            names = {name for name, weight in state.get("base_weights", {}).items() if weight > 0}
+            known = all(set(values) == names for _, memory in history for values in memory.values())
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidInputError(f"schedule state: cannot be read ({error!r}).") from error
+        if not known:
+            raise InvalidInputError(f"schedule state: the history is not of the terms {sorted(names)}.")
         super().load_state_dict(state)
         self._history = history
 

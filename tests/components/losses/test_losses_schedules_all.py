@@ -121,6 +121,26 @@ def test_weights_stay_above_0_and_keep_their_sum_whatever_the_losses(
         assert sum(weights.values()) == pytest.approx(sum(base))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"weights": None},
+        {"base_weights": [0.5]},
+        {"history": None},
+        {"history": [["x", {}]]},
+        {"history": [[1, {"last": None}]]},
+        {"history": [[1, {"last": {"dice": 0.5}}]]},
+    ],
+)
+def test_a_damaged_state_is_refused_and_changes_nothing(damage: dict[str, Any]) -> None:
+    schedule = build({"type": "dwa"})
+    schedule.step(1, STORY[0])
+    before = schedule.state_dict()
+    with pytest.raises(InvalidInputError, match="schedule state: "):
+        schedule.load_state_dict(before | damage)
+    assert schedule.state_dict() == before
+
+
 @pytest.mark.parametrize("config", [c for c in CONFIGS if c["type"] != "uncertainty"], ids=named)
 def test_only_learned_weights_need_the_optimiser(config: dict[str, Any]) -> None:
     schedule = build(config)
