@@ -21,6 +21,10 @@ class CheckpointError(ComponentError, OSError):
     """A checkpoint could not be written or read."""
 
 
+class DiskFullError(CheckpointError):
+    """A checkpoint did not fit on the disk; earlier ones are untouched."""
+
+
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
     """No valid checkpoint answers to what was asked for."""
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from components.checkpoints import CheckpointRecord
@@ -59,6 +60,20 @@ class TuneStore:
     def remove(self, record: CheckpointRecord) -> None:
         """Leave it to Ray Tune and the driver, which keep what the study's settings say."""
 
+    def reading(self, record: CheckpointRecord) -> AbstractContextManager[Path]:
+        """Where it is; the driver does not remove the best and the latest."""
+        return nullcontext(record.path)
+
+    def pin(self, record: CheckpointRecord, *, pinned: bool) -> None:
+        """Refuse: what a study keeps is one setting for all its trials."""
+        raise CheckpointError(
+            f"{record.path}: a trial's checkpoints cannot be pinned. Hint: checkpoint.max_checkpoints"
+        )
+
+    def is_pinned(self, record: CheckpointRecord) -> bool:
+        """Whether it is; never."""
+        return False
+
 
 class FoldStore:
     """The checkpoints of one fold of a trial; what is best in a fold is decided among its own.
@@ -72,6 +87,7 @@ class FoldStore:
     def __init__(self, store: TuneStore, first: int, last: int) -> None:
         self._store, self._first, self._last = store, first, last
         self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
+        self.reading, self.pin, self.is_pinned = store.reading, store.pin, store.is_pinned
 
     def records(self) -> list[CheckpointRecord]:
         """Every checkpoint that the fold made."""

@@ -5,6 +5,7 @@ A checkpoint is a directory of safetensors and JSON with a manifest written last
 
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
+from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore, Store
@@ -23,6 +24,7 @@ from components.checkpoints.policies import (
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
 from components.checkpoints.retention import KeepPolicy
+from components.checkpoints.sharing import lease as lease_checkpoint
 
 __all__ = [
     "STRATEGIES",
@@ -32,6 +34,8 @@ __all__ = [
     "BestPolicy",
     "CheckpointManager",
     "CheckpointRecord",
+    "Decision",
+    "DecisionLog",
     "EpochPolicy",
     "Inspected",
     "IntervalPolicy",
@@ -45,7 +49,9 @@ __all__ = [
     "Store",
     "TrainingState",
     "inspect_checkpoints",
+    "lease_checkpoint",
     "make_save_policy",
+    "read_decisions",
     "restore_checkpoint",
     "take_snapshot",
     "verify_checkpoint",

@@ -32,12 +32,14 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file atomically and durably."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.unlink(missing_ok=True)
-    write_file(temporary, content, durable=True)
-    temporary.replace(path)
+def replace_file(path: Path, content: bytes, *, temporary: Path) -> None:
+    """Replace a file atomically and durably, by way of a temporary one beside it that nobody else writes."""
+    try:
+        write_file(temporary, content, durable=True)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

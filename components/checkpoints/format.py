@@ -2,19 +2,16 @@
 
 import copy
 import json
-import platform
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from components.checkpoints.environment import environment
 from components.checkpoints.files import sync_folder, write_file
 from components.checkpoints.random_state import capture_random_state, restore_random_state
 from components.checkpoints.record import (
@@ -32,7 +29,7 @@ from components.checkpoints.tensor_file import write_tensors
 from components.checkpoints.tree import has_non_finite, join_tree, on_cpu, split_tree
 from components.errors import CheckpointError, InvalidInputError
 
-PARTS = ("optimizer", "scheduler", "scaler", "loss_schedule")
+PARTS = ("optimizer", "scheduler", "scaler", "ema", "loss_schedule", "sampler", "early_stopping")
 
 
 class Stateful(Protocol):
@@ -50,6 +47,14 @@ class TrainingState:
     """What a checkpoint holds; parts that are None are left out, or left alone when restored.
 
     Attributes:
+        model: the network.
+        optimizer: of its parameters.
+        scheduler: of the learning rate.
+        scaler: of mixed precision.
+        ema: a moving average of the weights.
+        loss_schedule: of the loss weights.
+        sampler: of the batches, with its position.
+        early_stopping: with what it has seen.
         rng: whether the global random number generators belong to it.
         extra: further JSON values and tensors by name; filled when restored.
     """
@@ -58,7 +63,10 @@ class TrainingState:
     optimizer: Stateful | None = None
     scheduler: Stateful | None = None
     scaler: Stateful | None = None
+    ema: Stateful | None = None
     loss_schedule: Stateful | None = None
+    sampler: Stateful | None = None
+    early_stopping: Stateful | None = None
     rng: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -111,6 +119,7 @@ def take_snapshot(
     reason: str = "",
     model_name: str = "model",
     metadata: Mapping[str, Any] | None = None,
+    step: int | None = None,
     copied: bool = True,
 ) -> Snapshot:
     """Take a training's state.
@@ -123,6 +132,7 @@ def take_snapshot(
         reason: the same in words.
         model_name: for people.
         metadata: further JSON values.
+        step: optimiser steps that these weights have taken.
         copied: False shares tensors on the CPU with the training, for a snapshot that is written before it goes on.
 
     Raises:
@@ -152,7 +162,8 @@ def take_snapshot(
         "metrics_epoch": int(metrics.get("epoch", epoch)),
         "metrics": dict(metrics),
         "created": datetime.now(UTC).isoformat(),
-        "metadata": copy.deepcopy({**_environment(), **(metadata or {})}),
+        **({} if step is None else {"step": step}),
+        "metadata": copy.deepcopy({**environment(), **(metadata or {})}),
     }
     manifest_bytes(manifest)  # refuses what is no JSON now, not when it is written
     return Snapshot(weights, tensors, json.dumps(skeleton).encode(), manifest)
@@ -208,14 +219,4 @@ def _gather(state: TrainingState, model_extra: dict[str, Any]) -> dict[str, Any]
         **{name: dict(part) for name, part in parts.items()},
         "rng": capture_random_state() if state.rng else None,
         "extra": state.extra,
-    }
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "host": socket.gethostname(),
-        "machine": platform.machine(),
     }

@@ -1,22 +1,27 @@
 """Stores: a local directory with the full durable protocol, and the protocol that other stores follow."""
 
 import errno
+import itertools
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from components.checkpoints.files import replace_file, sync_folder
 from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
-from components.errors import CheckpointError
+from components.checkpoints.sharing import Presence, clear_dead_users, gate, is_alive, is_leased, lease
+from components.errors import CheckpointError, DiskFullError
 
 _logger = logging.getLogger(__name__)
 HIDDEN = "."  # begins the names of what is no checkpoint yet, or no longer
 _TEMPORARY, _TRASH, _DAMAGED = ".tmp-", ".trash-", ".damaged-"
+_PINNED = ".pinned"
 INDEX = "index.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Write = Callable[[Path], CheckpointRecord]
 
@@ -30,11 +35,20 @@ class Store(Protocol):
     def records(self) -> list[CheckpointRecord]:
         """The checkpoints, oldest epoch first."""
 
+    def reading(self, record: CheckpointRecord) -> AbstractContextManager[Path]:
+        """A local directory with the checkpoint's files, which stays as long as it is read."""
+
     def remove(self, record: CheckpointRecord) -> None:
-        """Give a checkpoint up."""
+        """Give a checkpoint up, unless somebody reads it."""
 
     def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
         """Put a damaged checkpoint where it does not count."""
+
+    def pin(self, record: CheckpointRecord, *, pinned: bool) -> None:
+        """Mark a checkpoint as one that is never removed, or take the mark away."""
+
+    def is_pinned(self, record: CheckpointRecord) -> bool:
+        """Whether it is marked so."""
 
 
 class LocalStore:
@@ -44,6 +58,9 @@ class LocalStore:
     never used before, and has the parent on the disk; then the index is replaced. Opening removes what a kill left
     half done, and rebuilds the index from the manifests; folders that are no checkpoints are left alone.
 
+    Several processes may work on one directory: each sees what the others save, nobody clears up what another is
+    writing, and what is being read is not removed.
+
     Args:
         root: directory; made when absent.
     """
@@ -51,19 +68,21 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
         self._root.mkdir(parents=True, exist_ok=True)
+        self._presence = Presence(self._root)
+        self._known: dict[Path, CheckpointRecord] = {}
         self._clean()
-        self._records = self._read_all()
-        self._write_index()
+        self._look(verify_checkpoint)
+        self._try_index()
 
     def save(self, name: str, write: Write) -> CheckpointRecord:
         """Write a checkpoint durably; on a full disk, leftovers are removed and the write is tried once more.
 
         Raises:
-            CheckpointError: it cannot be written; the earlier checkpoints are untouched.
+            DiskFullError: it does not fit; the earlier checkpoints are untouched.
+            CheckpointError: it cannot be written for another reason; they are untouched as well.
         """
         if not self._root.is_dir():
             raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
-        name = self._unused(name)
         try:
             record = self._write(name, write)
         except CheckpointError:
@@ -71,47 +90,88 @@ class LocalStore:
             raise
         except OSError as error:
             self._clean()
-            if error.errno != errno.ENOSPC:
+            if error.errno not in _FULL:
                 raise CheckpointError(f"{self._root / name}: cannot be written: {error}") from error
             record = self._retry(name, write)
-        self._records = sorted([*self._records, record], key=lambda known: (known.epoch, known.created))
+        self._known[record.path] = record
         self._try_index()
         return record
 
     def records(self) -> list[CheckpointRecord]:
-        """The checkpoints, oldest epoch first."""
-        return list(self._records)
+        """The checkpoints, oldest epoch first; also what another process has saved or removed meanwhile."""
+        if self._root.is_dir():
+            self._look(lambda path: read_record(path)[0])
+        return sorted(self._known.values(), key=lambda record: (record.epoch, record.created))
+
+    @contextmanager
+    def reading(self, record: CheckpointRecord) -> Iterator[Path]:
+        """The checkpoint's directory, which nobody removes meanwhile.
+
+        Raises:
+            CheckpointNotFoundError: it is no longer there.
+        """
+        with lease(record.path):
+            yield record.path
 
     def remove(self, record: CheckpointRecord) -> None:
         """Rename the checkpoint away, then delete it: at no moment is it half there. If it can't be, it stays."""
-        trash = record.path.with_name(_TRASH + record.path.name)
-        try:
-            record.path.rename(trash)
-        except OSError as error:
-            _logger.warning("%s could not be removed and stays: %s", record.path, error)
-            return
+        trash = record.path.with_name(f"{_TRASH}{self._presence.announce()}-{record.path.name}")
+        with gate(self._root):
+            if is_leased(record.path):
+                _logger.info("%s stays for now: somebody reads it", record.path)
+                return
+            try:
+                record.path.rename(trash)
+            except FileNotFoundError:
+                pass  # another process was faster
+            except OSError as error:
+                _logger.warning("%s could not be removed and stays: %s", record.path, error)
+                return
         self._forget(record)
         shutil.rmtree(trash, ignore_errors=True)
 
     def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
         """Rename a damaged checkpoint so that it no longer counts; its files stay for inspection."""
-        self._forget(record)
         self._rename_damaged(record.path, error)
+        self._forget(record)
+
+    def pin(self, record: CheckpointRecord, *, pinned: bool) -> None:
+        """Mark a checkpoint as one that is never removed, or take the mark away."""
+        mark = record.path / _PINNED
+        mark.touch() if pinned else mark.unlink(missing_ok=True)
+        sync_folder(record.path)
+
+    def is_pinned(self, record: CheckpointRecord) -> bool:
+        """Whether it is marked so."""
+        return (record.path / _PINNED).exists()
 
     def _write(self, name: str, write: Write) -> CheckpointRecord:
-        temporary, target = self._root / (_TEMPORARY + name), self._root / name
+        temporary = self._root / f"{_TEMPORARY}{self._presence.announce()}-{name}"
         self._check_space()
         try:
             write(temporary)
-            temporary.rename(target)
+            target = self._rename_to_unused(temporary, name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_folder(self._root)
         return read_record(target)[0]
 
+    def _rename_to_unused(self, temporary: Path, name: str) -> Path:
+        """A rename never replaces a checkpoint, which is a directory that is not empty: whoever comes first has it."""
+        for count in itertools.count(1):
+            target = self._root / (name if count == 1 else f"{name}_{count}")
+            if target.with_name(_DAMAGED + target.name).exists():
+                continue
+            try:
+                return temporary.rename(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        raise AssertionError  # counting does not end
+
     def _check_space(self) -> None:
         """Refuse before anything is written when not even the largest checkpoint so far would fit."""
-        needed = max((record.bytes for record in self._records), default=0)
+        needed = max((record.bytes for record in self._known.values()), default=0)
         free = shutil.disk_usage(self._root).free
         if free < needed:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free} bytes free, about {needed} needed")
@@ -121,40 +181,42 @@ class LocalStore:
             return self._write(name, write)
         except OSError as error:
             self._clean()
-            raise CheckpointError(
+            kind = DiskFullError if error.errno in _FULL else CheckpointError
+            raise kind(
                 f"{self._root / name}: cannot be written, also after removing leftovers: {error}. "
                 "Hint: free some space; the earlier checkpoints are untouched."
             ) from error
 
-    def _unused(self, name: str) -> str:
-        taken = {path.name.removeprefix(_DAMAGED) for path in self._root.iterdir()}
-        candidates = (name if count == 1 else f"{name}_{count}" for count in range(1, len(taken) + 2))
-        return next(candidate for candidate in candidates if candidate not in taken)
-
     def _clean(self) -> None:
+        """Remove what this process, or one that was killed, has left half done."""
         for path in self._root.iterdir():
-            if path.name.startswith((_TEMPORARY, _TRASH)):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-
-    def _read_all(self) -> list[CheckpointRecord]:
-        records = []
-        for path in sorted(self._root.iterdir()):
-            if path.name.startswith(HIDDEN) or not is_checkpoint(path):
+            prefix = next((prefix for prefix in (_TEMPORARY, _TRASH) if path.name.startswith(prefix)), None)
+            if prefix is None:
                 continue
+            owner = path.name.removeprefix(prefix).partition("-")[0]
+            if owner == self._presence.name or not is_alive(self._root, owner):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        clear_dead_users(self._root)
+
+    def _look(self, read: Callable[[Path], CheckpointRecord]) -> None:
+        """Take up what has come since the last look, and forget what has gone."""
+        present = {path for path in self._root.iterdir() if not path.name.startswith(HIDDEN) and is_checkpoint(path)}
+        self._known = {path: record for path, record in self._known.items() if path in present}
+        for path in sorted(present - self._known.keys()):
             try:
-                records.append(verify_checkpoint(path))
+                self._known[path] = read(path)
             except CheckpointError as error:
-                self._rename_damaged(path, error)
-        return sorted(records, key=lambda record: (record.epoch, record.created))
+                if path.exists():  # or else another process has removed it since
+                    self._rename_damaged(path, error)
 
     def _rename_damaged(self, path: Path, error: CheckpointError) -> None:
         aside = path.with_name(_DAMAGED + path.name)
-        if path.exists():
+        with suppress(FileNotFoundError):  # another process was faster
             path.rename(aside)
         _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
 
     def _forget(self, record: CheckpointRecord) -> None:
-        self._records = [known for known in self._records if known.path != record.path]
+        self._known.pop(record.path, None)
         self._try_index()
 
     def _try_index(self) -> None:
@@ -165,8 +227,10 @@ class LocalStore:
             _logger.warning("the index of %s could not be written: %s", self._root, error)
 
     def _write_index(self) -> None:
-        index = [{"path": r.path.name, "epoch": r.epoch, "sha256": r.manifest_sha256} for r in self._records]
-        replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode())
+        known = sorted(self._known.values(), key=lambda record: (record.epoch, record.created))
+        index = [{"path": r.path.name, "epoch": r.epoch, "sha256": r.manifest_sha256} for r in known]
+        temporary = self._root / f"{_TEMPORARY}{self._presence.announce()}-{INDEX}"
+        replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode(), temporary=temporary)
 
 
 def is_checkpoint(path: Path) -> bool:

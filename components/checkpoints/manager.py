@@ -1,37 +1,53 @@
 """The checkpoint manager: a save policy, a keep policy and a store, composed."""
 
 import logging
+import re
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 from torch import nn
 
-from components.checkpoints.background import BackgroundWriter, SaveHandle
+from components.checkpoints.background import SaveHandle
+from components.checkpoints.catalog import Catalog
+from components.checkpoints.decisions import Decision, DecisionLog, decided
 from components.checkpoints.format import (
     NonFiniteWeightsError,
-    Snapshot,
     Stateful,
     TrainingState,
     restore_checkpoint,
     take_snapshot,
 )
 from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.options import Parts, SaveOptions, parts_of
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, make_save_policy
+from components.checkpoints.progress import Progress
 from components.checkpoints.record import CheckpointRecord
-from components.checkpoints.retention import KeepPolicy, latest
-from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError, InvalidInputError
+from components.checkpoints.retention import KeepPolicy
+from components.checkpoints.saver import Saver
+from components.checkpoints.signals import SignalWatch
+from components.errors import (
+    CheckpointDamagedError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    InvalidInputError,
+)
 
 _logger = logging.getLogger(__name__)
 _DEFAULT_KEPT = 5
+_CASES = "cases"  # in a manifest's metadata: the score of each case, with which later ones are compared
+_FORCED = re.compile(r"[A-Za-z0-9-]+")
+_COUNTERS = "checkpoint_manager"  # in a checkpoint's extra state: those of the manager
+DECISIONS = "decisions.jsonl"
 
 
 class CheckpointManager:
     """Saves when its strategy says so, keeps the best and the latest, and loads what verifies.
+
+    Several managers, also of several processes, may share a directory: each sees the checkpoints of its `model_name`.
 
     Args:
         model_dir: directory of the checkpoints.
@@ -42,9 +58,17 @@ class CheckpointManager:
         max_checkpoints: best ones kept beside the latest; default 5, for `all` no limit.
         interval_epochs: of `interval`; default 5 unless minutes are given.
         interval_minutes: of `interval`.
+        keep_every: also keep each checkpoint whose epoch is a multiple of it.
+        max_bytes: of all that is kept together; the best, the latest and pinned ones stay whatever it says.
+        ties: further metrics with their modes, in order, for checkpoints that are equally good; then the later epoch.
+        save_at_signals: such as `signal.SIGTERM`: the next call saves whatever the strategy says, and then the signal
+            does what it would have done.
+        seed: written into each checkpoint.
+        config: written into each checkpoint; JSON values.
         store: in place of the local directory.
         durable: False skips forcing files to the disk, for stores that copy them anyway.
         clock: seconds; for tests.
+        decisions: told of every decision; default a file `decisions.jsonl` in `model_dir`, none with another store.
         adaptive: options of `AdaptivePolicy`.
 
     Raises:
@@ -67,12 +91,19 @@ class CheckpointManager:
         interval_epochs: int | None = None,
         interval_minutes: float | None = None,
         *,
+        keep_every: int | None = None,
+        max_bytes: int | None = None,
+        ties: Mapping[str, Metric] | None = None,
+        save_at_signals: Iterable[int] = (),
+        seed: int | None = None,
+        config: Mapping[str, Any] | None = None,
         store: Store | None = None,
         durable: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        decisions: Callable[[Decision], None] | None = None,
         adaptive: Mapping[str, float] | None = None,
     ) -> None:
-        if not model_name or Path(model_name).name != model_name:
+        if not model_name or Path(model_name).name != model_name or model_name.startswith("."):
             raise InvalidInputError(f"model_name: found {model_name!r}, must be a plain file name.")
         count = _DEFAULT_KEPT if max_checkpoints is None and save_strategy != "all" else max_checkpoints
         self._policy = make_save_policy(
@@ -83,26 +114,38 @@ class CheckpointManager:
             interval_minutes=interval_minutes,
             **(adaptive or {}),
         )
-        self._keep = KeepPolicy(monitor_metric, mode, count)
+        self._keep = KeepPolicy(monitor_metric, mode, count, keep_every, max_bytes, dict(ties or {}))
         self._store: Store = store if store is not None else LocalStore(Path(model_dir))
-        self._model_name, self._strategy, self._durable = model_name, save_strategy, durable
-        self._clock, self._writer = clock, BackgroundWriter()
-        self._started = self._saved = clock()
-        self._save_seconds, self._bytes, self._seen = 0.0, 0, dict[int, float | None]()
+        if decisions is None and store is None:
+            decisions = DecisionLog(Path(model_dir) / DECISIONS).append
+        self._tell = decisions or (lambda _: None)
+        self._model_name, self._strategy = model_name, save_strategy
+        self._facts = {"strategy": save_strategy, "seed": seed, "config": None if config is None else dict(config)}
+        self._progress = Progress(monitor_metric, mode, clock)
+        self._catalog = Catalog(self._store, self._keep, model_name)
+        self._saver = Saver(self._store, self._catalog, self._keep, self._progress, durable=durable, tell=self._tell)
+        self._signals = SignalWatch(save_at_signals)
         self._warned = False
 
-    def should_save(self, epoch: int, metrics: Mapping[str, Any]) -> SaveDecision:
-        """What the strategy says, without saving; waits for a save in the background."""
-        self._writer.settle()
-        records = self._store.records()
-        best = self._keep.ranked(records)
+    def should_save(
+        self, epoch: int, metrics: Mapping[str, Any], cases: Mapping[str, float] | None = None
+    ) -> SaveDecision:
+        """What the strategy says, without saving."""
+        best, last = self.best_checkpoint, self.latest_checkpoint
+        rank, best_rank = self._keep.rank(metrics), None if best is None else self._keep.rank(best.metrics)
         moment = SaveMoment(
             epoch=epoch,
             metrics=metrics,
-            best=finite_metric(best[0].metrics, self._keep.monitor) if best else None,
-            last_epoch=latest(records).epoch if records else -1,
-            seconds_since_save=self._clock() - self._saved,
-            save_seconds=self._save_seconds,
+            best=None if best is None else finite_metric(best.metrics, self._keep.monitor),
+            last_epoch=-1 if last is None else last.epoch,
+            seconds_since_save=self._progress.seconds_since_save,
+            save_seconds=self._progress.save_seconds,
+            persist_seconds=self._progress.persist_seconds,
+            epochs_since_gain=self._progress.epochs_since_gain(),
+            cases=cases,
+            best_cases=None if best is None else best.metadata.get(_CASES),
+            held=self._saver.held,
+            wins_tie=bool(rank and best_rank and rank > best_rank),
         )
         return self._policy.decide(moment)
 
@@ -115,11 +158,8 @@ class CheckpointManager:
         epoch: int = 0,
         metrics: Mapping[str, Any] | None = None,
         *,
-        scaler: Stateful | None = None,
-        loss_schedule: Stateful | None = None,
-        extra: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         asynchronous: Literal[False] = False,
+        **options: Unpack[SaveOptions],
     ) -> Path | None: ...
 
     @overload
@@ -131,11 +171,8 @@ class CheckpointManager:
         epoch: int = 0,
         metrics: Mapping[str, Any] | None = None,
         *,
-        scaler: Stateful | None = None,
-        loss_schedule: Stateful | None = None,
-        extra: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         asynchronous: Literal[True],
+        **options: Unpack[SaveOptions],
     ) -> SaveHandle | None: ...
 
     def save_checkpoint(
@@ -146,13 +183,13 @@ class CheckpointManager:
         epoch: int = 0,
         metrics: Mapping[str, Any] | None = None,
         *,
-        scaler: Stateful | None = None,
-        loss_schedule: Stateful | None = None,
-        extra: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         asynchronous: bool = False,
+        **options: Unpack[SaveOptions],
     ) -> Path | SaveHandle | None:
         """Save if the strategy says so, then remove what need not stay.
+
+        On a full disk training goes on: the error is logged, None returned, and `close` raises it unless a later save
+        got through. Earlier checkpoints are untouched.
 
         Args:
             model: its state is saved.
@@ -160,63 +197,66 @@ class CheckpointManager:
             scheduler: saved too, if given.
             epoch: that has just ended.
             metrics: of exactly these weights.
-            scaler: saved too, if given.
-            loss_schedule: saved too, if given.
-            extra: further state (JSON values and tensors), given back by `load_checkpoint` in `extra`.
-            metadata: further JSON values for the manifest.
             asynchronous: copy the state and return; it is written in the background, and durable once the handle's
                 `result` has returned. One write is in flight at a time: the next call waits for it, and raises its
                 error if nobody has seen it.
+            options: further parts (`scaler`, `ema`, `loss_schedule`, `sampler`, `early_stopping`), `extra`, `metadata`,
+                `step`, `cases`, `forced`; see `SaveOptions`.
 
         Returns:
             Path of the checkpoint, or its handle; None when nothing was saved.
 
         Raises:
             CheckpointError: it cannot be written, or the one before could not be; earlier checkpoints are untouched.
-            InvalidInputError: the metrics are of another epoch.
+            InvalidInputError: the metrics are of another epoch, or an option is unknown.
         """
-        metrics = dict(metrics or {})
-        self._seen[epoch] = finite_metric(metrics, self._keep.monitor)
-        self._warn_of_metric(epoch, metrics)
-        decision = self.should_save(epoch, metrics)
-        _logger.debug("epoch %d: save=%s (%s)", epoch, decision.save, decision.reason)
-        if not decision.save:
-            return None
-        begun = self._clock()
-        try:
-            snapshot = take_snapshot(
-                TrainingState(model, optimizer, scheduler, scaler, loss_schedule, extra=dict(extra or {})),
-                epoch=epoch,
-                metrics=metrics,
-                kind=decision.kind,
-                reason=decision.reason,
-                model_name=self._model_name,
-                metadata={"strategy": self._strategy, **(metadata or {})},
-                copied=asynchronous,
-            )
-        except NonFiniteWeightsError as error:
-            _logger.warning("nothing saved: %s", error)
-            return None
-        write = partial(self._write, snapshot, self._name(decision.kind, epoch))
-        saved = self._writer.submit(write) if asynchronous else write()
-        # What training waited for; in the background that is the copy alone.
-        self._saved = self._clock()
-        self._save_seconds = max(self._save_seconds, self._saved - begun)
+        parts = parts_of(options)
+        trained, metrics = self._progress.begin_call(), dict(metrics or {})
+        cases, forced = options.get("cases"), options.get("forced") or self._signals.arrived
+        value = self._progress.see(epoch, metrics)
+        self._warn_of_metric(epoch, metrics, value)
+        wanted = self._decide(epoch, metrics, cases, forced)
+        decision = decided(wanted, epoch=epoch, metric=value, epoch_seconds=trained)
+        saved: Path | SaveHandle | None = None
+        if not (wanted.save or wanted.hold):
+            self._tell(decision)
+        else:
+            extra = {**(options.get("extra") or {}), _COUNTERS: self._progress.state_dict()}
+            state = TrainingState(model, optimizer, scheduler, extra=extra, **parts)
+            try:
+                snapshot = take_snapshot(
+                    state,
+                    epoch=epoch,
+                    metrics=metrics,
+                    kind=wanted.kind,
+                    reason=wanted.reason,
+                    model_name=self._model_name,
+                    metadata=self._metadata(options),
+                    step=options.get("step"),
+                    copied=asynchronous or wanted.hold,
+                )
+            except NonFiniteWeightsError as error:
+                _logger.warning("nothing saved: %s", error)
+                self._tell(replace(decision, save=False, reason=str(error)))
+            else:
+                saved = self._saver.save(snapshot, decision, hold=wanted.hold, asynchronous=asynchronous)
+        self._progress.end_call()
+        if self._signals.arrived:
+            self._saver.settle()
+            self._signals.deliver()
         return saved
 
-    def _write(self, snapshot: Snapshot, name: str) -> Path:
-        record = self._store.save(name, partial(snapshot.write, durable=self._durable))
-        self._bytes += record.bytes
-        self._prune(record)
-        return record.path
-
     def close(self) -> None:
-        """Wait for a save in the background; the manager can be used again after.
+        """Write what is held in memory, and wait for a save in the background; the manager can be used again after.
 
         Raises:
-            CheckpointError: it could not be written and nobody has seen it.
+            CheckpointError: a checkpoint could not be written and nobody has seen it, or nothing could be saved since
+                the disk was full.
         """
-        self._writer.close()
+        try:
+            self._saver.close()
+        finally:
+            self._signals.close()
 
     def __enter__(self) -> Self:
         """Return the manager; leaving the block closes it."""
@@ -240,10 +280,9 @@ class CheckpointManager:
         optimizer: Stateful | None = None,
         scheduler: Stateful | None = None,
         *,
-        scaler: Stateful | None = None,
-        loss_schedule: Stateful | None = None,
         rng: bool = False,
         extra: dict[str, Any] | None = None,
+        **parts: Unpack[Parts],
     ) -> CheckpointRecord:
         """Verify a checkpoint and fill the parts that are given.
 
@@ -253,72 +292,68 @@ class CheckpointManager:
             model: filled, if given.
             optimizer: filled, if given.
             scheduler: filled, if given.
-            scaler: filled, if given.
-            loss_schedule: filled, if given.
-            rng: also put the global random number generators where they were.
+            rng: also put the global random number generators, and the counters of this manager, where they were: for a
+                training that goes on.
             extra: filled with the state saved as `extra`.
+            parts: `scaler`, `ema`, `loss_schedule`, `sampler`, `early_stopping`; filled, if given.
 
         Raises:
             CheckpointNotFoundError: none answers.
             CheckpointDamagedError: the one asked for by epoch or path is damaged.
             CheckpointError: it lacks a part that is asked for.
         """
-        self._writer.settle()
+        self._saver.flush()
         extra = {} if extra is None else extra
-        state = TrainingState(model, optimizer, scheduler, scaler, loss_schedule, rng=rng, extra=extra)
+        state = TrainingState(model, optimizer, scheduler, rng=rng, extra=extra, **parts)
+        record = self._restore(which, state)
+        counters = extra.pop(_COUNTERS, None)
+        if rng and counters is not None:
+            self._progress.load_state_dict(counters)
+        return record
+
+    def _restore(self, which: str | int | Path, state: TrainingState) -> CheckpointRecord:
+        if isinstance(which, int):
+            return self._read(self._settled().of_epoch(which), state)
         if which not in ("best", "latest"):
-            return restore_checkpoint(self._find(which), state)
-        while (record := self._first(str(which))) is not None:
+            return restore_checkpoint(Path(which), state)
+        find = self._catalog.best if which == "best" else self._catalog.latest
+        while (record := find()) is not None:
             try:
-                return restore_checkpoint(record.path, state)
+                return self._read(record, state)
             except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 self._store.set_aside(record, error)
-        raise CheckpointNotFoundError(f"there is no valid {which} checkpoint. Hint: has anything been saved yet?")
+        raise CheckpointNotFoundError(f"there is no valid {which} checkpoint. Hint: {self._catalog.hint()}")
 
     def list_checkpoints(self) -> list[CheckpointRecord]:
         """The checkpoints that are kept, oldest epoch first."""
-        self._writer.settle()
-        return self._store.records()
+        return self._settled().records()
 
     @property
     def best_checkpoint(self) -> CheckpointRecord | None:
         """The best checkpoint by the monitored metric."""
-        return self._first("best")
+        return self._settled().best()
 
     @property
     def latest_checkpoint(self) -> CheckpointRecord | None:
         """The checkpoint of the last epoch."""
-        return self._first("latest")
+        return self._settled().latest()
+
+    def pin(self, epoch: int, *, pinned: bool = True) -> None:
+        """Never remove the checkpoint of an epoch; or no longer, with `pinned=False`.
+
+        Raises:
+            CheckpointNotFoundError: there is none of that epoch.
+        """
+        self._store.pin(self._settled().of_epoch(epoch), pinned=pinned)
 
     def training_progress(self) -> dict[str, Any]:
         """Epochs seen, best metric so far and its epoch, epochs since, seconds, bytes written, checkpoints kept."""
-        kept = self.list_checkpoints()
-        records = {record.epoch: finite_metric(record.metrics, self._keep.monitor) for record in kept}
-        scores = {epoch: value for epoch, value in (records | self._seen).items() if value is not None}
-        sign = 1 if self._keep.mode == "max" else -1
-        best = max(scores, key=lambda epoch: (sign * scores[epoch], -epoch), default=None)
-        last = max(records | self._seen, default=0)
-        return {
-            "epochs": last,
-            "best_metric": None if best is None else scores[best],
-            "best_epoch": best,
-            "epochs_since_best": None if best is None else last - best,
-            "seconds": self._clock() - self._started,
-            "bytes_written": self._bytes,
-            "checkpoints": len(kept),
-        }
+        return self._progress.summary(self.list_checkpoints())
 
     def state_dict(self) -> dict[str, Any]:
         """Counters and clocks as JSON; what is best is not among them, since the store's records say it."""
-        self._writer.settle()
-        now = self._clock()
-        return {
-            "seconds": now - self._started,
-            "seconds_since_save": now - self._saved,
-            "save_seconds": self._save_seconds,
-            "bytes_written": self._bytes,
-            "seen": [[epoch, value] for epoch, value in self._seen.items()],
-        }
+        self._saver.settle()
+        return self._progress.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on counting where `state_dict` was taken, so that `interval` and `adaptive` decide as if uninterrupted.
@@ -326,46 +361,34 @@ class CheckpointManager:
         Raises:
             InvalidInputError: it is no state of a manager; nothing is changed.
         """
-        now = self._clock()
-        try:
-            clocks = [float(state_dict[name]) for name in ("seconds", "seconds_since_save", "save_seconds")]
-            written = int(state_dict["bytes_written"])
-            seen = {int(epoch): None if value is None else float(value) for epoch, value in state_dict["seen"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInputError(f"this is no state of a checkpoint manager ({error!r}).") from error
-        self._started, self._saved, self._save_seconds = now - clocks[0], now - clocks[1], clocks[2]
-        self._bytes, self._seen = written, seen
+        self._progress.load_state_dict(state_dict)
 
-    def _first(self, which: str) -> CheckpointRecord | None:
-        records = self.list_checkpoints()
-        if which == "latest":
-            return latest(records) if records else None
-        ranked = self._keep.ranked(records)
-        return ranked[0] if ranked else None
+    def _decide(
+        self, epoch: int, metrics: Mapping[str, Any], cases: Mapping[str, float] | None, forced: str
+    ) -> SaveDecision:
+        decision = self.should_save(epoch, metrics, cases)
+        if forced and not _FORCED.fullmatch(forced):
+            raise InvalidInputError(f"forced: found {forced!r}, must be a word such as 'end'.")
+        if forced:
+            return replace(decision, save=True, hold=False, kind=forced.lower(), reason=f"forced: {forced}")
+        return decision
 
-    def _find(self, which: str | int | Path) -> Path:
-        if not isinstance(which, int):
-            return Path(which)
-        found = [record for record in self._store.records() if record.epoch == which]
-        if not found:
-            kept = ", ".join(str(record.epoch) for record in self._store.records()) or "none"
-            raise CheckpointNotFoundError(f"there is no checkpoint of epoch {which}. Hint: kept are epochs {kept}.")
-        return latest(found).path
+    def _settled(self) -> Catalog:
+        """The checkpoints, once a save in the background has ended."""
+        self._saver.settle()
+        return self._catalog
 
-    def _warn_of_metric(self, epoch: int, metrics: Mapping[str, Any]) -> None:
-        if self._warned or self._strategy not in ("best", "adaptive") or self._seen[epoch] is not None:
+    def _metadata(self, options: SaveOptions) -> dict[str, Any]:
+        cases = options.get("cases")
+        return self._facts | ({_CASES: dict(cases)} if cases else {}) | dict(options.get("metadata") or {})
+
+    def _read(self, record: CheckpointRecord, state: TrainingState) -> CheckpointRecord:
+        with self._store.reading(record) as directory:
+            return restore_checkpoint(directory, state)
+
+    def _warn_of_metric(self, epoch: int, metrics: Mapping[str, Any], value: float | None) -> None:
+        if self._warned or self._strategy not in ("best", "adaptive") or value is not None:
             return
         self._warned = True
         found = metrics.get(self._keep.monitor, "nothing")
         _logger.warning("%s is no finite number, so never best: found %s at epoch %d", self._keep.monitor, found, epoch)
-
-    def _prune(self, written: CheckpointRecord) -> None:
-        """Remove what need not stay; never the one just written, also when training went back to an earlier epoch."""
-        records = self._store.records()
-        staying = {record.path for record in (written, *self._keep.select(records))}
-        for record in records:
-            if record.path not in staying:
-                self._store.remove(record)
-
-    def _name(self, kind: str, epoch: int) -> str:
-        return f"{self._model_name}_{kind}_epoch_{epoch:03d}_{datetime.now(UTC).astimezone():%Y%m%d_%H%M%S}"

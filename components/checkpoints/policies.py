@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from components.errors import InvalidInputError
@@ -21,7 +21,13 @@ class SaveMoment:
         best: monitored metric of the best checkpoint so far, or None.
         last_epoch: epoch of the last checkpoint, or -1: epochs may be counted from 0.
         seconds_since_save: since the last checkpoint, or since the start.
-        save_seconds: how long saves have taken so far, at the most.
+        save_seconds: for which a save holds training up, as measured.
+        persist_seconds: after which a checkpoint is durable, as measured.
+        epochs_since_gain: epochs since the metric was last better than ever before.
+        cases: score of each case with these weights.
+        best_cases: those of the best checkpoint so far.
+        held: monitored metric of a copy that waits in memory to be written.
+        wins_tie: whether, where the metric is equal to the best, a further metric says that this is better.
     """
 
     epoch: int
@@ -30,15 +36,28 @@ class SaveMoment:
     last_epoch: int = -1
     seconds_since_save: float = 0.0
     save_seconds: float = 0.0
+    persist_seconds: float = 0.0
+    epochs_since_gain: int = 0
+    cases: Mapping[str, float] | None = None
+    best_cases: Mapping[str, float] | None = None
+    held: float | None = None
+    wins_tie: bool = False
 
 
 @dataclass(frozen=True)
 class SaveDecision:
-    """Whether to save, as what kind, and why."""
+    """Whether to save, as what kind, and why.
+
+    Attributes:
+        hold: keep a copy in memory, to be written with the next save or at the end.
+        inputs: numbers that it was decided by.
+    """
 
     save: bool
     kind: str
     reason: str
+    hold: bool = False
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SavePolicy(Protocol):
@@ -77,7 +96,8 @@ class BestPolicy:
         if value is None:
             found = moment.metrics.get(self.monitor, "nothing")
             return SaveDecision(save=False, kind="best", reason=f"{self.monitor} is no number: found {found}")
-        better = gain(value, moment.best, self.mode) > 0
+        gained = gain(value, moment.best, self.mode)
+        better = gained > 0 or (gained == 0 and moment.wins_tie)
         return SaveDecision(better, "best", f"{self.monitor} {value:g}, best so far {moment.best}")
 
 

@@ -25,7 +25,9 @@ class CheckpointRecord:
 
     Attributes:
         path: its directory.
+        model_name: of whose model.
         epoch: epoch of the weights, and of the metrics.
+        step: optimiser steps of the weights, where they were told.
         metrics: as given at the save; may hold NaN.
         kind: what caused the save, such as `best` or `interval`.
         created: when, with time zone.
@@ -35,7 +37,9 @@ class CheckpointRecord:
     """
 
     path: Path
+    model_name: str
     epoch: int
+    step: int | None
     metrics: dict[str, Any]
     kind: str
     created: datetime
@@ -82,6 +86,8 @@ def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, tuple[int,
             raise CheckpointDamagedError(f"{path}: does not match its own SHA-256; the file is damaged.")
         record = CheckpointRecord(
             path=directory,
+            model_name=str(manifest["model_name"]),
+            step=manifest.get("step"),
             epoch=int(manifest["weights_epoch"]),
             metrics={name: _decode(value) for name, value in manifest["metrics"].items()},
             kind=str(manifest["kind"]),

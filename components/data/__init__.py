@@ -2,6 +2,15 @@
 
 from components.data.batches import evaluation_batches, training_batches
 from components.data.dataset import SegmentationData, Split
+from components.data.sampler import ResumableSampler
 from components.data.summary import find_warnings, summarize
 
-__all__ = ["SegmentationData", "Split", "evaluation_batches", "find_warnings", "summarize", "training_batches"]
+__all__ = [
+    "ResumableSampler",
+    "SegmentationData",
+    "Split",
+    "evaluation_batches",
+    "find_warnings",
+    "summarize",
+    "training_batches",
+]

@@ -1,5 +1,6 @@
 """The training loop and what it is built from: network, optimiser, seeds."""
 
+from components.training.early_stopping import EarlyStopping
 from components.training.loop import Precision, evaluate, train_epoch
 from components.training.network import small_unet
 from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer
@@ -8,6 +9,7 @@ from components.training.seeds import seed_everything
 __all__ = [
     "LR_SCHEDULES",
     "OPTIMIZERS",
+    "EarlyStopping",
     "Precision",
     "build_lr_schedule",
     "build_optimizer",

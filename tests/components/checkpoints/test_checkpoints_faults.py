@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 from components.checkpoints import CheckpointManager
-from components.errors import CheckpointError
+from components.errors import CheckpointError, DiskFullError
 
 MODEL = nn.Linear(2, 1)
 _CALLS = ("fsync", "rename", "replace", "mkdir")
@@ -74,6 +74,11 @@ class Writing:
         return getattr(self.stream, name)
 
 
+def shown(folder: Path) -> list[str]:
+    """What stands in a folder, but for the mark of a manager that is still there."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".user-"))
+
+
 def offer(manager: CheckpointManager, epoch: int) -> Path | None:
     return manager.save_checkpoint(MODEL, epoch=epoch, metrics={"val_dice": 0.1 * epoch})
 
@@ -103,22 +108,25 @@ def test_whichever_operation_fails_a_valid_checkpoint_remains_and_training_can_g
             try:
                 saved = offer(manager, 2)
             except CheckpointError:
-                saved, failed = None, failed + 1
+                saved = None
+        failed += saved is None
         opened = CheckpointManager(folder, max_checkpoints=1)
         record = opened.load_checkpoint("best", nn.Linear(2, 1))
         assert record.epoch == 2 if saved else record.epoch in (1, 2)
         assert not [path for path in folder.iterdir() if path.name.startswith((".tmp-", ".trash-"))]
         assert offer(opened, 3) is not None
-    assert failed
+    assert failed or (code, times) == (errno.ENOSPC, 1)  # then the second attempt succeeds
 
 
 def test_a_full_disk_is_tried_once_more_after_clearing_up(tmp_path: Path) -> None:
     manager = CheckpointManager(tmp_path)
     with faults(errno.ENOSPC, first=1, times=1):
         assert offer(manager, 1) is not None
-    with faults(errno.ENOSPC, first=1, times=1000), pytest.raises(CheckpointError, match="free some space"):
-        offer(manager, 2)
+    with faults(errno.ENOSPC, first=1, times=1000):
+        assert offer(manager, 2) is None  # training goes on
     assert manager.load_checkpoint("best", nn.Linear(2, 1)).epoch == 1
+    with pytest.raises(DiskFullError, match="free some space"):
+        manager.close()
 
 
 def test_what_a_kill_left_half_done_is_cleared_at_the_next_start(tmp_path: Path) -> None:
@@ -129,4 +137,4 @@ def test_what_a_kill_left_half_done_is_cleared_at_the_next_start(tmp_path: Path)
     path.rename(tmp_path / f".trash-{path.name}")
     (tmp_path / "index.json").write_text("{torn")
     assert CheckpointManager(tmp_path).list_checkpoints() == []
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["index.json"]
+    assert shown(tmp_path) == ["decisions.jsonl", "index.json"]
