@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuning.cli_checkpoints import checkpoints
+from tuning.cli_options import Debug, TableFormat
+
 if TYPE_CHECKING:
     from tuning.study import StudyResult
 
@@ -21,16 +24,7 @@ app = typer.Typer(
 _OK, _SOME_FAILED, _USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED, _INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
-class TableFormat(StrEnum):
-    """How a table is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
 _Study = Annotated[Path, typer.Argument(metavar="DIR", help="study directory, such as studies/brain")]
-_Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
 
 
 @app.command()
@@ -39,7 +33,7 @@ def init(
     file: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="study file to write; default <name>.yaml")
     ] = None,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Look at a folder of images and masks, and write a study file that runs as it is."""
     del debug
@@ -65,7 +59,7 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, such as training.lr=1e-3")
     ] = None,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Launch a study, or go on with it: the same command on the same directory resumes."""
     del debug
@@ -86,7 +80,7 @@ def run(
 
 
 @app.command()
-def status(directory: _Study, debug: _Debug = False) -> None:  # noqa: FBT002 - a flag
+def status(directory: _Study, debug: Debug = False) -> None:  # noqa: FBT002 - a flag
     """Say how far a study is, while it runs and after."""
     del debug
     from reports import load_trials  # noqa: PLC0415
@@ -106,7 +100,7 @@ def report(
     form: Annotated[
         TableFormat, typer.Option("--format", help="how the table of trials is printed")
     ] = TableFormat.TABLE,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Print the table of trials, and write the tables into the study."""
     del debug
@@ -123,7 +117,7 @@ def export(
     directory: _Study,
     folder: Annotated[Path, typer.Option("--to", metavar="OUT", help="folder to make")],
     trial: Annotated[int | None, typer.Option(help="number of a trial; by default that with the best Dice")] = None,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Write the best trial's weights, configuration and metrics, checked in a fresh process."""
     del debug
@@ -146,7 +140,7 @@ def losses(
     settings: Annotated[
         list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, as of run")
     ] = None,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Compare the study's loss with the baselines and the presets on its masks, before any training."""
     del debug
@@ -169,45 +163,7 @@ def losses(
         typer.echo(f"written: {plot}", err=True)
 
 
-checkpoints = typer.Typer(help="Look at checkpoints: of a study, a trial, or a training of your own.")
 app.add_typer(checkpoints, name="checkpoints", no_args_is_help=True)
-
-_Where = Annotated[Path, typer.Argument(metavar="DIR", help="study, trial, checkpoint directory, or one checkpoint")]
-
-
-@checkpoints.command("list")
-def list_checkpoints(
-    directory: _Where,
-    form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
-) -> None:
-    """List what is there, without reading more than the manifests."""
-    del debug
-    from components.checkpoints import inspect_checkpoints  # noqa: PLC0415
-    from reports.checkpoints import checkpoints_text  # noqa: PLC0415
-
-    found = inspect_checkpoints(directory, verified=False)
-    typer.echo(checkpoints_text([checkpoint.row(directory) for checkpoint in found], form.value))
-
-
-@checkpoints.command()
-def verify(
-    directory: _Where,
-    form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
-) -> None:
-    """Check every file against its hash; exit code 1 when one is damaged. Nothing is changed."""
-    del debug
-    from components.checkpoints import inspect_checkpoints  # noqa: PLC0415
-    from reports.checkpoints import checkpoints_text  # noqa: PLC0415
-
-    found = inspect_checkpoints(directory, verified=True)
-    typer.echo(checkpoints_text([checkpoint.row(directory) for checkpoint in found], form.value))
-    damaged = [checkpoint for checkpoint in found if checkpoint.problem]
-    typer.echo(f"{len(found)} checkpoints, {len(damaged)} damaged", err=True)
-    for checkpoint in damaged:
-        typer.echo(f"damaged: {checkpoint.problem}", err=True)
-    raise typer.Exit(_SOME_FAILED if damaged else _OK)
 
 
 class SchemaFormat(StrEnum):
@@ -220,7 +176,7 @@ class SchemaFormat(StrEnum):
 @app.command()
 def schema(
     form: Annotated[SchemaFormat, typer.Option("--format", help="for editors, or for people")] = SchemaFormat.JSON,
-    debug: _Debug = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Print what a study file may say, as JSON Schema."""
     del debug

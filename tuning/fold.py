@@ -9,6 +9,7 @@ from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, training_batches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
+from components.metrics.dice import DiceScores
 from components.metrics.masks import PackedMasks
 from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
 from tuning.building import build_loss, build_model, device_of
@@ -57,6 +58,7 @@ class FoldTraining:
             undecayed=self._loss_schedule.parameters(),
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
+        self._adaptive = settings.checkpoint.strategy == "adaptive"
         self._checkpoints = CheckpointManager(
             model_name=settings.name,
             save_strategy=settings.checkpoint.strategy,
@@ -65,6 +67,10 @@ class FoldTraining:
             interval_epochs=settings.checkpoint.interval,
             store=self._store,
             durable=False,  # Ray Tune copies what is staged, and its copy is what counts
+            may_hold=False,  # each Dice that a study reports has its weights
+            seed=self._seed,
+            config=settings.model_dump(mode="json"),
+            decisions=self._store.decided,
         )
 
     def epochs(self, bests: list[float]) -> Iterator[dict[str, Any]]:
@@ -75,7 +81,7 @@ class FoldTraining:
         """
         for epoch in range(self._resume(bests) + 1, self._training.epochs + 1):
             started = time.perf_counter()
-            row, predicted = self._train(epoch)
+            row, predicted, scores = self._train(epoch)
             self._score(row, epoch, bests)
             self._loss_schedule.step(epoch, row)
             row["seconds"] = time.perf_counter() - started
@@ -87,6 +93,8 @@ class FoldTraining:
                 row,
                 loss_schedule=self._loss_schedule,
                 extra={BESTS: list(bests), PREDICTED: predicted.to_tensors()},
+                cases=scores.by_case(self._data.val.cases) if self._adaptive else None,
+                forced=self._forced(row["epoch"], epoch),
             )
             yield row
 
@@ -108,7 +116,15 @@ class FoldTraining:
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before
 
-    def _train(self, epoch: int) -> tuple[dict[str, Any], PackedMasks]:
+    def _forced(self, trial_epoch: int, epoch: int) -> str:
+        """Why the strategy `adaptive` saves in any case: a rung, where the trial may be stopped, or the fold's end."""
+        if not self._adaptive:
+            return ""
+        if epoch == self._training.epochs:
+            return "end"
+        return "rung" if trial_epoch in self._settings.scheduler.rungs(self._settings.budget) else ""
+
+    def _train(self, epoch: int) -> tuple[dict[str, Any], PackedMasks, DiceScores]:
         training, data = self._training, self._data
         weights, lr = self._loss.weights, self._optimizer.param_groups[0]["lr"]
         batches = training_batches(
@@ -146,7 +162,7 @@ class FoldTraining:
             **{f"weight_{name}": value for name, value in weights.items()},
             "lr": lr,
         }
-        return row, predicted
+        return row, predicted, scores
 
     def _score(self, row: dict[str, Any], epoch: int, bests: list[float]) -> None:
         """Keep the fold's best Dice; with folds, the objective is the mean over the folds so far."""

@@ -10,6 +10,14 @@ from tuning.errors import StudyConfigError
 from tuning.machine import concurrent_trials
 from tuning.record import StudyDirectory, TrialEntry
 
+_SAME_FOR_ALL = (
+    "training.epochs",
+    "training.seed",
+    "training.precision",
+    "checkpoint.max_checkpoints",
+    "checkpoint.max_gib",
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -68,7 +76,7 @@ def check_space(space: Space, config: StudyConfig) -> None:
         elif key.partition(".")[0] not in type(getattr(config, section)).model_fields:
             known = ", ".join(type(getattr(config, section)).model_fields)
             problems.append(f"{where}: {section} has no setting {key!r}. Hint: it has {known}.")
-        elif parameter.name in ("training.epochs", "training.seed", "training.precision", "checkpoint.max_checkpoints"):
+        elif parameter.name in _SAME_FOR_ALL:
             problems.append(f"{where}: must be the same for all trials of a study. Hint: set it in the file.")
     if problems:
         raise StudyConfigError("\n".join(problems))

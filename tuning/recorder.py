@@ -10,7 +10,7 @@ from tuning.listener import Listener
 from tuning.not_pickled import NotPickled
 from tuning.objective import OBJECTIVE
 from tuning.record import Journal, StudyDirectory, append_line
-from tuning.retention import prune
+from tuning.retention import prune, prune_to_budget
 from tuning.scheduler import StudyScheduler
 
 
@@ -23,6 +23,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         scheduler: says why a trial was stopped.
         attempt: Ray Tune's folder of this attempt.
         keep: best checkpoints kept a trial.
+        max_gib: of all checkpoints of the study together.
         retries: deaths of a worker after which its trial is given up.
         listener: told of events after they are recorded.
     """
@@ -35,6 +36,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         *,
         attempt: Path,
         keep: int | None,
+        max_gib: float | None,
         retries: int,
         listener: Listener,
     ) -> None:
@@ -42,7 +44,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         self._journal = journal
         self._scheduler = scheduler
         self._attempt = attempt
-        self._keep = keep
+        self._keep, self._max_gib = keep, max_gib
         self._retries = retries
         self._listener = listener
 
@@ -61,6 +63,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         if "failure" not in result:
             row = result["row"]
             append_line(folder.metrics, row)
+            for decision in result["decisions"]:
+                append_line(folder.decisions, decision)
             self._journal.report(number, row["epoch"], row[OBJECTIVE])
             self._listener.epoch_done(number, row)
         stop = self._scheduler.stops.get(number)
@@ -108,6 +112,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def _finish(self, number: int) -> None:
         self._journal.finish(number)
         prune(self._directory.trial(number), self._keep)
+        if self._max_gib is not None:
+            prune_to_budget(self._directory, self._journal.trials(), self._max_gib)
         self._listener.trial_ended(self._journal.entry(number))
 
     def _write_log(self, number: int, text: str) -> None:

@@ -89,6 +89,7 @@ def _go_on_with(trial: TrialDirectory, journal: Journal, scheduler: StudySchedul
 def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
     """Verify what is there, and index what a kill kept from being indexed."""
     cut_torn_tail(trial.metrics)
+    cut_torn_tail(trial.decisions)
     cut_torn_tail(trial.index)
     for folder in _folders(trial):
         path = str(folder.relative_to(trial.study_root))

@@ -1,10 +1,17 @@
-"""Which of a trial's checkpoints stay, over all attempts: the best k and the latest."""
+"""Which checkpoints stay: of a trial the best k and the latest, over all attempts; of a study what its budget holds."""
 
+import logging
+import math
 import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuning.record import TrialDirectory
+from components.checkpoints.sharing import remove_unless_leased
+from tuning.record import StudyDirectory, TrialDirectory, TrialEntry
+
+_logger = logging.getLogger(__name__)
+GIB = 1 << 30
 
 
 def kept(lines: list[dict[str, Any]], keep: int | None) -> list[dict[str, Any]]:
@@ -17,7 +24,7 @@ def kept(lines: list[dict[str, Any]], keep: int | None) -> list[dict[str, Any]]:
 
 
 def prune(trial: TrialDirectory, keep: int | None, *, spare: Path | None = None) -> None:
-    """Remove the folders that need not stay.
+    """Remove the folders that need not stay, but for those that somebody reads.
 
     Args:
         trial: whose checkpoints are looked at, over all attempts.
@@ -29,4 +36,51 @@ def prune(trial: TrialDirectory, keep: int | None, *, spare: Path | None = None)
     for line in lines:
         folder = trial.study_root / line["path"]
         if line not in staying and not (spare and folder.is_relative_to(spare)):
-            shutil.rmtree(folder)
+            remove_unless_leased(folder, shutil.rmtree)
+
+
+def prune_to_budget(directory: StudyDirectory, entries: Sequence[TrialEntry], max_gib: float) -> None:
+    """Remove checkpoints of ended trials until those of the whole study take no more than `max_gib`, in GiB."""
+    for line in over_budget(directory, entries, max_gib):
+        remove_unless_leased(directory.root / line["path"], shutil.rmtree)
+
+
+def over_budget(
+    directory: StudyDirectory, entries: Sequence[TrialEntry], max_gib: float, gone: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Index lines to give up so that the study's checkpoints take no more than `max_gib`, in GiB.
+
+    First what is not its trial's best, then the bests, in both of the worst trial first. The study's best trial keeps
+    its best, and a trial that runs keeps everything.
+
+    Args:
+        directory: of the study.
+        entries: its trials.
+        max_gib: the budget.
+        gone: paths that do not count any more.
+    """
+    trials = {
+        entry.number: [line for line in directory.trial(entry.number).checkpoints() if line["path"] not in gone]
+        for entry in entries
+    }
+    ended = sorted(
+        (entry for entry in entries if entry.state != "running" and trials[entry.number]),
+        key=lambda entry: entry.best[1] if entry.best else -math.inf,
+    )
+    bests, others = [], []
+    for entry in ended:
+        *rest, best = sorted(trials[entry.number], key=lambda line: (line["dice"], line["epoch"]))
+        others += rest
+        bests.append(best)
+    excess = sum(line["bytes"] for lines in trials.values() for line in lines) - max_gib * GIB
+    given_up = []
+    for line in (*others, *bests[:-1]):
+        if excess <= 0:
+            break
+        given_up.append(line)
+        excess -= line["bytes"]
+    if excess > 0:
+        _logger.warning(
+            "the checkpoints take %.3g GiB more than checkpoint.max_gib; all that is left is needed", excess / GIB
+        )
+    return given_up

@@ -75,6 +75,7 @@ class StudyRun:
             scheduler,
             attempt=folder,
             keep=keep,
+            max_gib=config.checkpoint.max_gib,
             retries=config.resources.retries,
             listener=self.listener,
         )

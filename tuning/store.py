@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from components.checkpoints import CheckpointRecord
+from components.checkpoints import CheckpointRecord, Decision
 from components.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ class TuneStore:
         self._staging = staging
         self._records = list(records)
         self._staged: CheckpointRecord | None = None
+        self._decisions: list[Decision] = []
 
     def between(self, first: int, last: int) -> "FoldStore":
         """The same store as one fold sees it: only the checkpoints of its epochs, both ends included."""
@@ -41,6 +42,15 @@ class TuneStore:
     def staged(self) -> CheckpointRecord | None:
         """The checkpoint that waits to be reported."""
         return self._staged
+
+    def decided(self, decision: Decision) -> None:
+        """Keep a decision about saving for the next report."""
+        self._decisions.append(decision)
+
+    def take_decisions(self) -> list[Decision]:
+        """The decisions since the last call."""
+        taken, self._decisions = self._decisions, []
+        return taken
 
     def discard(self) -> None:
         """Remove the staged copy, once it is persisted."""
@@ -88,6 +98,7 @@ class FoldStore:
         self._store, self._first, self._last = store, first, last
         self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
         self.reading, self.pin, self.is_pinned = store.reading, store.pin, store.is_pinned
+        self.decided = store.decided
 
     def records(self) -> list[CheckpointRecord]:
         """Every checkpoint that the fold made."""

@@ -43,8 +43,9 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             store = TuneStore(staging, records)
             for row in trial_epochs(config, shared, store):
-                objective = {"row": row, "epoch": row["epoch"], OBJECTIVE: row[OBJECTIVE], "log": output.take()}
-                _report(objective, store.staged)
+                decisions = [decision.line() for decision in store.take_decisions()]
+                facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}
+                _report({OBJECTIVE: row[OBJECTIVE], **facts}, store.staged)
                 store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
             traceback.print_exc(file=output)

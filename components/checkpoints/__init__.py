@@ -9,6 +9,7 @@ from components.checkpoints.decisions import Decision, DecisionLog, read_decisio
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.maintenance import Change, prune_checkpoints, repair_checkpoints
 from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
     STRATEGIES,
@@ -32,6 +33,7 @@ __all__ = [
     "AllPolicy",
     "AutoCheckpointManager",
     "BestPolicy",
+    "Change",
     "CheckpointManager",
     "CheckpointRecord",
     "Decision",
@@ -51,7 +53,9 @@ __all__ = [
     "inspect_checkpoints",
     "lease_checkpoint",
     "make_save_policy",
+    "prune_checkpoints",
     "read_decisions",
+    "repair_checkpoints",
     "restore_checkpoint",
     "take_snapshot",
     "verify_checkpoint",

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from components.checkpoints.files import replace_file, sync_folder
 from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
-from components.checkpoints.sharing import Presence, clear_dead_users, gate, is_alive, is_leased, lease
+from components.checkpoints.sharing import Presence, clear_dead_users, is_alive, lease, remove_unless_leased
 from components.errors import CheckpointError, DiskFullError
 
 _logger = logging.getLogger(__name__)
@@ -116,17 +116,14 @@ class LocalStore:
     def remove(self, record: CheckpointRecord) -> None:
         """Rename the checkpoint away, then delete it: at no moment is it half there. If it can't be, it stays."""
         trash = record.path.with_name(f"{_TRASH}{self._presence.announce()}-{record.path.name}")
-        with gate(self._root):
-            if is_leased(record.path):
-                _logger.info("%s stays for now: somebody reads it", record.path)
+        try:
+            if not remove_unless_leased(record.path, lambda path: path.rename(trash)):
                 return
-            try:
-                record.path.rename(trash)
-            except FileNotFoundError:
-                pass  # another process was faster
-            except OSError as error:
-                _logger.warning("%s could not be removed and stays: %s", record.path, error)
-                return
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError as error:
+            _logger.warning("%s could not be removed and stays: %s", record.path, error)
+            return
         self._forget(record)
         shutil.rmtree(trash, ignore_errors=True)
 
@@ -189,13 +186,9 @@ class LocalStore:
 
     def _clean(self) -> None:
         """Remove what this process, or one that was killed, has left half done."""
-        for path in self._root.iterdir():
-            prefix = next((prefix for prefix in (_TEMPORARY, _TRASH) if path.name.startswith(prefix)), None)
-            if prefix is None:
-                continue
-            owner = path.name.removeprefix(prefix).partition("-")[0]
-            if owner == self._presence.name or not is_alive(self._root, owner):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        own = [path for prefix in (_TEMPORARY, _TRASH) for path in self._root.glob(f"{prefix}{self._presence.name}-*")]
+        for path in (*own, *leftovers(self._root)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         clear_dead_users(self._root)
 
     def _look(self, read: Callable[[Path], CheckpointRecord]) -> None:
@@ -231,6 +224,16 @@ class LocalStore:
         index = [{"path": r.path.name, "epoch": r.epoch, "sha256": r.manifest_sha256} for r in known]
         temporary = self._root / f"{_TEMPORARY}{self._presence.announce()}-{INDEX}"
         replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode(), temporary=temporary)
+
+
+def leftovers(root: Path) -> list[Path]:
+    """What a kill left half written or half removed; not what a process that is alive is at work on."""
+    found = []
+    for path in sorted(root.iterdir()):
+        prefix = next((prefix for prefix in (_TEMPORARY, _TRASH) if path.name.startswith(prefix)), None)
+        if prefix is not None and not is_alive(root, path.name.removeprefix(prefix).partition("-")[0]):
+            found.append(path)
+    return found
 
 
 def is_checkpoint(path: Path) -> bool:

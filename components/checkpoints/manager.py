@@ -70,6 +70,7 @@ class CheckpointManager:
         clock: seconds; for tests.
         decisions: told of every decision; default a file `decisions.jsonl` in `model_dir`, none with another store.
         adaptive: options of `AdaptivePolicy`.
+        may_hold: False saves at once what `adaptive` would hold in memory until the next save.
 
     Raises:
         InvalidInputError: an argument is wrong.
@@ -102,6 +103,7 @@ class CheckpointManager:
         clock: Callable[[], float] = time.monotonic,
         decisions: Callable[[Decision], None] | None = None,
         adaptive: Mapping[str, float] | None = None,
+        may_hold: bool = True,
     ) -> None:
         if not model_name or Path(model_name).name != model_name or model_name.startswith("."):
             raise InvalidInputError(f"model_name: found {model_name!r}, must be a plain file name.")
@@ -119,7 +121,7 @@ class CheckpointManager:
         if decisions is None and store is None:
             decisions = DecisionLog(Path(model_dir) / DECISIONS).append
         self._tell = decisions or (lambda _: None)
-        self._model_name, self._strategy = model_name, save_strategy
+        self._model_name, self._strategy, self._may_hold = model_name, save_strategy, may_hold
         self._facts = {"strategy": save_strategy, "seed": seed, "config": None if config is None else dict(config)}
         self._progress = Progress(monitor_metric, mode, clock)
         self._catalog = Catalog(self._store, self._keep, model_name)
@@ -371,6 +373,8 @@ class CheckpointManager:
             raise InvalidInputError(f"forced: found {forced!r}, must be a word such as 'end'.")
         if forced:
             return replace(decision, save=True, hold=False, kind=forced.lower(), reason=f"forced: {forced}")
+        if decision.hold and not self._may_hold:
+            return replace(decision, save=True, hold=False)
         return decision
 
     def _settled(self) -> Catalog:

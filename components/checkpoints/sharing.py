@@ -6,7 +6,7 @@ lasts, and no clock is asked.
 
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -118,6 +118,16 @@ def is_leased(checkpoint: Path) -> bool:
     """Whether someone who is alive reads it."""
     marks = [path.name.removeprefix(_LEASE) for path in checkpoint.glob(_LEASE + "*")]
     return any(is_alive(checkpoint.parent, name) for name in marks)
+
+
+def remove_unless_leased(checkpoint: Path, remove: Callable[[Path], object]) -> bool:
+    """Have `remove` take a checkpoint away, unless someone reads it; returns whether it has."""
+    with gate(checkpoint.parent):
+        if is_leased(checkpoint):
+            _logger.info("%s stays for now: somebody reads it", checkpoint)
+            return False
+        remove(checkpoint)
+    return True
 
 
 def _leave(lock: FileLock, path: Path) -> None:

@@ -36,6 +36,13 @@ class DiceScores:
     per_case: npt.NDArray[np.float64]
     undefined: int
 
+    def by_case(self, names: Sequence[str]) -> dict[str, float]:
+        """Mean over the defined classes of each case, by its name; a case without one is left out."""
+        defined = ~np.isnan(self.per_case)
+        counts = defined.sum(axis=1)
+        sums = np.where(defined, self.per_case, 0.0).sum(axis=1)
+        return {name: float(total / count) for name, total, count in zip(names, sums, counts, strict=True) if count}
+
 
 class DiceCounts:
     """Collects TP, FP and FN of each case and foreground class.

@@ -1,5 +1,7 @@
 """What a study file may say: one pydantic model a section."""
 
+import itertools
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -212,6 +214,12 @@ class CheckpointConfig(_Section):
         None, description="best checkpoints kept a trial, beside the latest; default 1, and no limit for `all`"
     )
 
+    max_gib: float | None = Field(
+        None,
+        gt=0,
+        description="all checkpoints of the study together, in GiB; the worst ended trials give theirs up first",
+    )
+
     @property
     def keep(self) -> int | None:
         """How many best checkpoints are kept; None keeps all."""
@@ -237,6 +245,15 @@ class SchedulerConfig(_Section):
     type: Literal["asha", "none"] = Field("asha", description="`none` trains every trial to the end")
     grace: _Positive = Field(3, description="epochs that every trial gets")
     reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on")
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Epochs at which weak trials may be stopped."""
+        if self.type == "none":
+            return []
+        levels = itertools.takewhile(
+            lambda epoch: epoch <= epochs, (self.grace * self.reduction**level for level in itertools.count())
+        )
+        return [math.ceil(level) for level in levels]
 
 
 class ResourcesConfig(_Section):

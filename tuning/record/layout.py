@@ -16,7 +16,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class TrialDirectory:
-    """The record of one trial: `params.json`, `metrics.jsonl`, `checkpoints.jsonl` (the index) and `log.txt`."""
+    """The record of one trial.
+
+    `params.json`, `metrics.jsonl`, `checkpoints.jsonl` (the index), `decisions.jsonl` and `log.txt`.
+    """
 
     path: Path
     study_root: Path
@@ -35,6 +38,11 @@ class TrialDirectory:
     def index(self) -> Path:
         """One line a checkpoint, over all attempts, with paths relative to the study."""
         return self.path / "checkpoints.jsonl"
+
+    @property
+    def decisions(self) -> Path:
+        """One line an epoch: whether a checkpoint was saved, why, and what that cost."""
+        return self.path / "decisions.jsonl"
 
     @property
     def log(self) -> Path:
@@ -156,7 +164,9 @@ def trial_label(number: int, baseline: str | None = None) -> str:
 
 
 def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:
-    """Forget the rows of epochs after `epoch`, which are about to be trained again."""
+    """Forget the rows and decisions of epochs after `epoch`, which are about to be trained again."""
     if trial.metrics.exists():
         rows = trial.epochs()
         rewrite_lines(trial.metrics, [rows[number] for number in sorted(rows) if number <= epoch])
+    if trial.decisions.exists():
+        rewrite_lines(trial.decisions, [line for line in read_lines(trial.decisions) if line["epoch"] <= epoch])
