@@ -1,7 +1,7 @@
 """The commands `segtune checkpoints`. Heavy imports stand inside the commands."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ checkpoints = typer.Typer(help="Look after checkpoints: of a study, a trial, or 
 
 _Where = Annotated[Path, typer.Argument(metavar="DIR", help="study, trial, checkpoint directory, or one checkpoint")]
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="study, or checkpoint directory")]
+_Decisions = Annotated[Path, typer.Argument(metavar="DIR", help="trial (studies/x/trials/0007) or manager's directory")]
 _Format = Annotated[TableFormat, typer.Option("--format", help="how the table is printed")]
 _DAMAGED = 1
 
@@ -82,9 +83,7 @@ def prune(
 
 @checkpoints.command()
 def explain(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="trial, such as studies/x/trials/0007, or a manager's")
-    ],
+    directory: _Decisions,
     form: _Format = TableFormat.TABLE,
     debug: Debug = False,  # noqa: FBT002
 ) -> None:
@@ -94,6 +93,28 @@ def explain(
     from reports.decisions import decisions_text  # noqa: PLC0415
 
     typer.echo(decisions_text(read_decisions(directory / "decisions.jsonl"), form.value))
+
+
+@checkpoints.command()
+def replay(
+    directory: _Decisions,
+    metric: Annotated[str, typer.Option(help="that was monitored")] = "val_dice",
+    lowest: Annotated[bool, typer.Option("--lowest", help="a lower metric is better")] = False,  # noqa: FBT002
+    form: _Format = TableFormat.TABLE,
+    debug: Debug = False,  # noqa: FBT002
+) -> None:
+    """Compare what other strategies would have written, cost and kept on the same training."""
+    del debug
+    from components.checkpoints import compare_policies, make_save_policy, read_decisions, trace_of  # noqa: PLC0415
+    from reports.replay import replay_text  # noqa: PLC0415
+
+    mode: Literal["min", "max"] = "min" if lowest else "max"
+    trace = trace_of(read_decisions(directory / "decisions.jsonl"), monitor=metric, mode=mode)
+    policies = {
+        name: make_save_policy(name, monitor=metric, mode=mode) for name in ("best", "epoch", "interval", "adaptive")
+    }
+    policies["interval of 5"] = policies.pop("interval")
+    typer.echo(replay_text(compare_policies(trace, policies), form.value))
 
 
 def _inspect(directory: Path, *, verified: bool) -> "list[Inspected]":

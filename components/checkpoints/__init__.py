@@ -3,6 +3,7 @@
 A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
 """
 
+from components.checkpoints.adaptive import AdaptivePolicy
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
@@ -12,8 +13,6 @@ from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.maintenance import Change, prune_checkpoints, repair_checkpoints
 from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
-    STRATEGIES,
-    AdaptivePolicy,
     AllPolicy,
     BestPolicy,
     EpochPolicy,
@@ -21,11 +20,12 @@ from components.checkpoints.policies import (
     SaveDecision,
     SaveMoment,
     SavePolicy,
-    make_save_policy,
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
+from components.checkpoints.replay import Replayed, Trace, TraceStep, compare_policies, replay, trace_of
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.sharing import lease as lease_checkpoint
+from components.checkpoints.strategies import STRATEGIES, make_save_policy
 
 __all__ = [
     "STRATEGIES",
@@ -43,21 +43,27 @@ __all__ = [
     "IntervalPolicy",
     "KeepPolicy",
     "LocalStore",
+    "Replayed",
     "SaveDecision",
     "SaveHandle",
     "SaveMoment",
     "SavePolicy",
     "Snapshot",
     "Store",
+    "Trace",
+    "TraceStep",
     "TrainingState",
+    "compare_policies",
     "inspect_checkpoints",
     "lease_checkpoint",
     "make_save_policy",
     "prune_checkpoints",
     "read_decisions",
     "repair_checkpoints",
+    "replay",
     "restore_checkpoint",
     "take_snapshot",
+    "trace_of",
     "verify_checkpoint",
     "write_checkpoint",
 ]

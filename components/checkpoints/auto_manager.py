@@ -15,6 +15,7 @@ class AutoCheckpointManager(CheckpointManager):
         overhead: share of the run that saving may take.
         mean_time_to_failure: seconds.
         z: standard errors that a clear gain exceeds.
+        patience: epochs without a gain after which saves for recovery become rarer.
         options: as of `CheckpointManager`.
     """
 
@@ -26,7 +27,13 @@ class AutoCheckpointManager(CheckpointManager):
         overhead: float = 0.01,
         mean_time_to_failure: float = 4 * 3600.0,
         z: float = 1.0,
+        patience: int = 5,
         **options: Any,
     ) -> None:
-        adaptive = {"overhead": overhead, "mean_time_to_failure": mean_time_to_failure, "z": z}
+        adaptive = {
+            "overhead": overhead,
+            "mean_time_to_failure": mean_time_to_failure,
+            "z": z,
+            "patience": patience,
+        }
         super().__init__(model_dir, model_name, "adaptive", adaptive=adaptive, **options)

@@ -23,12 +23,13 @@ from components.checkpoints.format import (
 )
 from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.options import Parts, SaveOptions, parts_of
-from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, make_save_policy
+from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric
 from components.checkpoints.progress import Progress
 from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.saver import Saver
 from components.checkpoints.signals import SignalWatch
+from components.checkpoints.strategies import make_save_policy
 from components.errors import (
     CheckpointDamagedError,
     CheckpointError,

@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol
 
 from components.errors import InvalidInputError
 
-STRATEGIES = ("best", "epoch", "interval", "all", "adaptive")
 Metric = Literal["min", "max"]
 
 
@@ -98,7 +97,8 @@ class BestPolicy:
             return SaveDecision(save=False, kind="best", reason=f"{self.monitor} is no number: found {found}")
         gained = gain(value, moment.best, self.mode)
         better = gained > 0 or (gained == 0 and moment.wins_tie)
-        return SaveDecision(better, "best", f"{self.monitor} {value:g}, best so far {moment.best}")
+        so_far = "the first" if moment.best is None else f"best so far {moment.best:g}"
+        return SaveDecision(better, "best", f"{self.monitor} {value:g}, {so_far}")
 
 
 @dataclass(frozen=True)
@@ -142,73 +142,3 @@ class AllPolicy:
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Always."""
         return SaveDecision(save=True, kind="all", reason="every call")
-
-
-@dataclass(frozen=True)
-class AdaptivePolicy:
-    """Save a clear gain at once, and anything else when the overhead budget and the risk of a failure allow.
-
-    A clear gain is more than `z` standard errors, where the metrics give one as `<monitor>_se` (else any gain). A save
-    for recovery is due when the time since the last exceeds τ = max(C/ε, √(2·μ·C)): C the cost of a save as measured,
-    ε the overhead budget, μ the mean time to failure (Young 1974; Daly 2006). Until a cost is known it is due at once.
-
-    Attributes:
-        overhead: share of the run that saving may take.
-        mean_time_to_failure: seconds.
-    """
-
-    monitor: str
-    mode: Metric = "max"
-    overhead: float = 0.01
-    mean_time_to_failure: float = 4 * 3600.0
-    z: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (self.overhead > 0 and self.mean_time_to_failure > 0 and self.z >= 0):
-            raise InvalidInputError(
-                "adaptive: overhead and mean_time_to_failure must be positive and z not negative; found "
-                f"{self.overhead}, {self.mean_time_to_failure}, {self.z}."
-            )
-
-    def decide(self, moment: SaveMoment) -> SaveDecision:
-        """Whether the gain is clear, or a recovery save is due."""
-        cost = moment.save_seconds
-        tau = max(cost / self.overhead, math.sqrt(2 * self.mean_time_to_failure * cost))
-        value = finite_metric(moment.metrics, self.monitor)
-        improved = gain(value, moment.best, self.mode) if value is not None else -math.inf
-        margin = self.z * (finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0)
-        if improved > margin:
-            return SaveDecision(save=True, kind="adaptive", reason=f"gain {improved:g} above {margin:g}")
-        since = moment.seconds_since_save
-        return SaveDecision(since > tau, "adaptive", f"{since:.1f} s since the last save, τ {tau:.1f} s")
-
-
-def make_save_policy(
-    strategy: str,
-    *,
-    monitor: str = "val_dice",
-    mode: Metric = "max",
-    interval_epochs: int | None = None,
-    interval_minutes: float | None = None,
-    **adaptive: float,
-) -> SavePolicy:
-    """The policy of a strategy's name.
-
-    Raises:
-        InvalidInputError: the name is unknown, or an option does not fit.
-    """
-    if mode not in ("min", "max"):
-        raise InvalidInputError(f"mode: found {mode!r}; use 'min' or 'max'.")
-    if strategy == "interval" and interval_epochs is None and interval_minutes is None:
-        interval_epochs = 5
-    policies: dict[str, Any] = {
-        "best": lambda: BestPolicy(monitor, mode),
-        "epoch": EpochPolicy,
-        "interval": lambda: IntervalPolicy(interval_epochs, interval_minutes),
-        "all": AllPolicy,
-        "adaptive": lambda: AdaptivePolicy(monitor, mode, **adaptive),
-    }
-    if strategy not in policies:
-        raise InvalidInputError(f"save_strategy: found {strategy!r}; use one of {', '.join(STRATEGIES)}.")
-    policy: SavePolicy = policies[strategy]()
-    return policy

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from components.checkpoints import AdaptivePolicy, AutoCheckpointManager, CheckpointManager, SaveMoment
+from components.checkpoints import CheckpointManager
 from components.errors import CheckpointDamagedError, CheckpointNotFoundError, InvalidInputError
 
 MODEL = nn.Linear(2, 1)
@@ -201,33 +201,6 @@ def test_the_interval_in_minutes_follows_the_clock(tmp_path: Path) -> None:
     now[0] = 61
     assert run(manager, [0.5], first=2) == [2]
     assert run(manager, [0.5], first=3) == []
-
-
-def moment(score: float, best: float | None, since: float, cost: float, error: float = 0.0) -> SaveMoment:
-    metrics = {"val_dice": score, "val_dice_se": error}
-    return SaveMoment(epoch=2, metrics=metrics, best=best, last_epoch=1, seconds_since_save=since, save_seconds=cost)
-
-
-def test_adaptive_saves_a_clear_gain_at_once_and_the_rest_within_its_budget() -> None:
-    policy = AdaptivePolicy("val_dice", overhead=0.01, mean_time_to_failure=5000, z=2)
-    assert policy.decide(moment(0.9, 0.5, since=1, cost=1, error=0.1)).save  # 0.4 > 2 × 0.1
-    assert not policy.decide(moment(0.6, 0.5, since=1, cost=1, error=0.1)).save  # 0.1 < 0.2
-    assert not policy.decide(moment(0.4, 0.5, since=99, cost=1)).save  # τ = max(1 / 0.01, √(2·5000·1)) = 100
-    assert policy.decide(moment(0.4, 0.5, since=101, cost=1)).save
-    assert not policy.decide(moment(math.nan, 0.5, since=1, cost=1)).save
-
-
-def test_the_auto_manager_keeps_within_its_overhead(tmp_path: Path) -> None:
-    now = [0.0]
-
-    def clock() -> float:
-        now[0] += 0.5  # so that each save seems to take half a second
-        return now[0]
-
-    manager = AutoCheckpointManager(tmp_path, overhead=0.1, mean_time_to_failure=1.0, clock=clock)
-    saved = run(manager, [0.5] + [0.4] * 40)
-    assert saved[0] == 1
-    assert 2 <= len(saved) <= 8
 
 
 def test_a_loaded_random_state_repeats_what_followed(tmp_path: Path) -> None:
