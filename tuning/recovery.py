@@ -13,6 +13,7 @@ from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, a
 from tuning.record.layout import drop_epochs_after
 from tuning.retention import prune
 from tuning.scheduler import StudyScheduler
+from tuning.store import remove_staging_folders
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def recover(
     Returns:
         The unfinished trials, in order.
     """
+    remove_staging_folders(str(directory.root))
     unfinished = []
     entries = journal.trials()
     for entry in entries:

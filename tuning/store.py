@@ -2,14 +2,36 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from components.checkpoints import CheckpointRecord, Decision
 from components.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def staging_folder(root: str) -> Iterator[Path]:
+    """A folder for staged checkpoints of a trial of the study at `root`, gone when the trial ends or is stopped.
+
+    Not in Ray's own folder for the trial: the driver's part of that is copied to the study while things are staged.
+    """
+    with TemporaryDirectory(prefix=_prefix(root), ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def remove_staging_folders(root: str) -> None:
+    """Remove those that killed workers have left on this machine; no trial of the study may run."""
+    for folder in Path(gettempdir()).glob(f"{_prefix(root)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(root: str) -> str:
+    return f"segtune-{sha256(root.encode()).hexdigest()[:12]}-"
 
 
 class TuneStore:

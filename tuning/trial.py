@@ -15,7 +15,7 @@ from tuning.data import Folds
 from tuning.fold import FoldTraining
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.output import captured_output
-from tuning.store import TuneStore
+from tuning.store import TuneStore, staging_folder
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
         config: `number`, `overrides` by dotted path, and `checkpoints` (index lines of earlier attempts).
         shared: study and data.
     """
-    staging = Path(tune.get_context().get_trial_dir()) / "staging"
-    with captured_output() as output:
+    with captured_output() as output, staging_folder(shared.root) as staging:
         try:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             store = TuneStore(staging, records)
