@@ -33,14 +33,13 @@ def sync_folder(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, temporary: Path) -> None:
-    """Replace a file atomically and durably, by way of a temporary one beside it that nobody else writes."""
+    """Replace a file atomically by a temporary one beside it that nobody else writes; it is not forced to the disk."""
     try:
-        write_file(temporary, content, durable=True)
+        write_file(temporary, content, durable=False)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def hash_file(path: Path) -> str:

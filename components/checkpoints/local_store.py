@@ -193,7 +193,8 @@ class LocalStore:
 
     def _look(self, read: Callable[[Path], CheckpointRecord]) -> None:
         """Take up what has come since the last look, and forget what has gone."""
-        present = {path for path in self._root.iterdir() if not path.name.startswith(HIDDEN) and is_checkpoint(path)}
+        shown = [path for path in self._root.iterdir() if not path.name.startswith(HIDDEN)]
+        present = {path for path in shown if path in self._known or is_checkpoint(path)}
         self._known = {path: record for path, record in self._known.items() if path in present}
         for path in sorted(present - self._known.keys()):
             try:

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 import torch
 from torch import Tensor
 
-from components.checkpoints.files import force_to_disk
+from components.checkpoints.files import force_to_disk, write_file
 from components.errors import CheckpointError
 
 _DTYPES = {
@@ -38,6 +38,7 @@ _DTYPES = {
     torch.complex64: "C64",
 }
 _ALIGNMENT = 8
+_SMALL = 4 << 20  # bytes up to which one copy and one hash take less time than a second thread
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, durable: bool) -> dict[str, object]:
@@ -56,11 +57,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, durable: bool) -
     # Wider types first, so that each tensor begins at a multiple of its item's size, as the library has it.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header = _header({name: tensors[name] for name in order})
+    parts = _parts(header, (tensors[name] for name in order))
+    if sum(tensor.nbytes for tensor in tensors.values()) <= _SMALL:
+        return write_file(path, b"".join(parts), durable=durable)
     hasher = _Hasher()
     size = 0
     try:
         with path.open("xb") as stream:
-            for part in _parts(header, (tensors[name] for name in order)):
+            for part in parts:
                 hasher.add(part)
                 stream.write(part)
                 size += len(part)
