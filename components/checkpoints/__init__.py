@@ -3,6 +3,7 @@
 A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
 """
 
+from components.checkpoints.adaptive import AdaptivePolicy, paired_standard_error
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
@@ -10,8 +11,6 @@ from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore, Store
 from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
-    STRATEGIES,
-    AdaptivePolicy,
     AllPolicy,
     BestPolicy,
     EpochPolicy,
@@ -19,10 +18,10 @@ from components.checkpoints.policies import (
     SaveDecision,
     SaveMoment,
     SavePolicy,
-    make_save_policy,
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
 from components.checkpoints.retention import KeepPolicy
+from components.checkpoints.strategies import STRATEGIES, make_save_policy
 
 __all__ = [
     "STRATEGIES",
@@ -46,6 +45,7 @@ __all__ = [
     "TrainingState",
     "inspect_checkpoints",
     "make_save_policy",
+    "paired_standard_error",
     "restore_checkpoint",
     "take_snapshot",
     "verify_checkpoint",

@@ -21,9 +21,10 @@ from components.checkpoints.format import (
     take_snapshot,
 )
 from components.checkpoints.local_store import LocalStore, Store
-from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, make_save_policy
+from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric
 from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy, latest
+from components.checkpoints.strategies import make_save_policy
 from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError, InvalidInputError
 
 _logger = logging.getLogger(__name__)

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from components.errors import InvalidInputError
 
-STRATEGIES = ("best", "epoch", "interval", "all", "adaptive")
 Metric = Literal["min", "max"]
 
 
@@ -21,7 +20,12 @@ class SaveMoment:
         best: monitored metric of the best checkpoint so far, or None.
         last_epoch: epoch of the last checkpoint, or -1: epochs may be counted from 0.
         seconds_since_save: since the last checkpoint, or since the start.
-        save_seconds: how long saves have taken so far, at the most.
+        save_seconds: how long training waited for a save so far, at the most.
+        persist_seconds: from the copy of the state until it was durable, at the most.
+        epochs_since_gain: epochs since the monitored metric was last better than ever before; 0 in that epoch.
+        cases: score of these weights on each case, by its name.
+        best_cases: the same of the best checkpoint so far.
+        held: monitored metric of a copy that is held in memory and not yet written, or None.
     """
 
     epoch: int
@@ -30,15 +34,30 @@ class SaveMoment:
     last_epoch: int = -1
     seconds_since_save: float = 0.0
     save_seconds: float = 0.0
+    persist_seconds: float = 0.0
+    epochs_since_gain: int = 0
+    cases: Mapping[str, float] | None = None
+    best_cases: Mapping[str, float] | None = None
+    held: float | None = None
 
 
 @dataclass(frozen=True)
 class SaveDecision:
-    """Whether to save, as what kind, and why."""
+    """Whether to save, as what kind, and why.
+
+    Attributes:
+        save: write these weights now.
+        kind: what for.
+        reason: in words.
+        hold: instead keep a copy in memory as the best so far; it is written with the next save, and at the end.
+        inputs: the numbers that decided, as JSON has them.
+    """
 
     save: bool
     kind: str
     reason: str
+    hold: bool = False
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SavePolicy(Protocol):
@@ -76,9 +95,11 @@ class BestPolicy:
         value = finite_metric(moment.metrics, self.monitor)
         if value is None:
             found = moment.metrics.get(self.monitor, "nothing")
-            return SaveDecision(save=False, kind="best", reason=f"{self.monitor} is no number: found {found}")
+            reason = f"{self.monitor} is no number: found {found}"
+            return SaveDecision(save=False, kind="best", reason=reason, inputs={"value": None, "best": moment.best})
         better = gain(value, moment.best, self.mode) > 0
-        return SaveDecision(better, "best", f"{self.monitor} {value:g}, best so far {moment.best}")
+        reason = f"{self.monitor} {value:g}, best so far {moment.best}"
+        return SaveDecision(better, "best", reason, inputs={"value": value, "best": moment.best})
 
 
 @dataclass(frozen=True)
@@ -87,7 +108,8 @@ class EpochPolicy:
 
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Whether a new epoch has ended."""
-        return SaveDecision(moment.epoch > moment.last_epoch, "epoch", f"end of epoch {moment.epoch}")
+        inputs = {"epoch": moment.epoch, "last_epoch": moment.last_epoch}
+        return SaveDecision(moment.epoch > moment.last_epoch, "epoch", f"end of epoch {moment.epoch}", inputs=inputs)
 
 
 @dataclass(frozen=True)
@@ -110,9 +132,15 @@ class IntervalPolicy:
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Whether the interval is over."""
         if self.epochs is not None:
-            return SaveDecision(moment.epoch % self.epochs == 0, "interval", f"each {self.epochs} epochs")
-        due = moment.seconds_since_save >= 60 * (self.minutes or 0)
-        return SaveDecision(due, "interval", f"{moment.seconds_since_save:.0f} s since the last save")
+            due, inputs = moment.epoch % self.epochs == 0, {"epoch": moment.epoch, "epochs": self.epochs}
+            return SaveDecision(due, "interval", f"each {self.epochs} epochs", inputs=inputs)
+        since, minutes = moment.seconds_since_save, self.minutes or 0
+        return SaveDecision(
+            since >= 60 * minutes,
+            "interval",
+            f"{since:.0f} s since the last save",
+            inputs={"seconds_since_save": since, "minutes": minutes},
+        )
 
 
 @dataclass(frozen=True)
@@ -121,74 +149,4 @@ class AllPolicy:
 
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Always."""
-        return SaveDecision(save=True, kind="all", reason="every call")
-
-
-@dataclass(frozen=True)
-class AdaptivePolicy:
-    """Save a clear gain at once, and anything else when the overhead budget and the risk of a failure allow.
-
-    A clear gain is more than `z` standard errors, where the metrics give one as `<monitor>_se` (else any gain). A save
-    for recovery is due when the time since the last exceeds τ = max(C/ε, √(2·μ·C)): C the cost of a save as measured,
-    ε the overhead budget, μ the mean time to failure (Young 1974; Daly 2006). Until a cost is known it is due at once.
-
-    Attributes:
-        overhead: share of the run that saving may take.
-        mean_time_to_failure: seconds.
-    """
-
-    monitor: str
-    mode: Metric = "max"
-    overhead: float = 0.01
-    mean_time_to_failure: float = 4 * 3600.0
-    z: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (self.overhead > 0 and self.mean_time_to_failure > 0 and self.z >= 0):
-            raise InvalidInputError(
-                "adaptive: overhead and mean_time_to_failure must be positive and z not negative; found "
-                f"{self.overhead}, {self.mean_time_to_failure}, {self.z}."
-            )
-
-    def decide(self, moment: SaveMoment) -> SaveDecision:
-        """Whether the gain is clear, or a recovery save is due."""
-        cost = moment.save_seconds
-        tau = max(cost / self.overhead, math.sqrt(2 * self.mean_time_to_failure * cost))
-        value = finite_metric(moment.metrics, self.monitor)
-        improved = gain(value, moment.best, self.mode) if value is not None else -math.inf
-        margin = self.z * (finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0)
-        if improved > margin:
-            return SaveDecision(save=True, kind="adaptive", reason=f"gain {improved:g} above {margin:g}")
-        since = moment.seconds_since_save
-        return SaveDecision(since > tau, "adaptive", f"{since:.1f} s since the last save, τ {tau:.1f} s")
-
-
-def make_save_policy(
-    strategy: str,
-    *,
-    monitor: str = "val_dice",
-    mode: Metric = "max",
-    interval_epochs: int | None = None,
-    interval_minutes: float | None = None,
-    **adaptive: float,
-) -> SavePolicy:
-    """The policy of a strategy's name.
-
-    Raises:
-        InvalidInputError: the name is unknown, or an option does not fit.
-    """
-    if mode not in ("min", "max"):
-        raise InvalidInputError(f"mode: found {mode!r}; use 'min' or 'max'.")
-    if strategy == "interval" and interval_epochs is None and interval_minutes is None:
-        interval_epochs = 5
-    policies: dict[str, Any] = {
-        "best": lambda: BestPolicy(monitor, mode),
-        "epoch": EpochPolicy,
-        "interval": lambda: IntervalPolicy(interval_epochs, interval_minutes),
-        "all": AllPolicy,
-        "adaptive": lambda: AdaptivePolicy(monitor, mode, **adaptive),
-    }
-    if strategy not in policies:
-        raise InvalidInputError(f"save_strategy: found {strategy!r}; use one of {', '.join(STRATEGIES)}.")
-    policy: SavePolicy = policies[strategy]()
-    return policy
+        return SaveDecision(save=True, kind="all", reason="every call", inputs={"epoch": moment.epoch})
