@@ -6,6 +6,7 @@ A checkpoint is a directory of safetensors and JSON with a manifest written last
 from components.checkpoints.adaptive import AdaptivePolicy, paired_standard_error
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
+from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore, Store
@@ -20,8 +21,10 @@ from components.checkpoints.policies import (
     SavePolicy,
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
+from components.checkpoints.replay import Replayed, compare_policies, replay
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.strategies import STRATEGIES, make_save_policy
+from components.checkpoints.trace import Step, Trace
 
 __all__ = [
     "STRATEGIES",
@@ -31,21 +34,29 @@ __all__ = [
     "BestPolicy",
     "CheckpointManager",
     "CheckpointRecord",
+    "Decision",
+    "DecisionLog",
     "EpochPolicy",
     "Inspected",
     "IntervalPolicy",
     "KeepPolicy",
     "LocalStore",
+    "Replayed",
     "SaveDecision",
     "SaveHandle",
     "SaveMoment",
     "SavePolicy",
     "Snapshot",
+    "Step",
     "Store",
+    "Trace",
     "TrainingState",
+    "compare_policies",
     "inspect_checkpoints",
     "make_save_policy",
     "paired_standard_error",
+    "read_decisions",
+    "replay",
     "restore_checkpoint",
     "take_snapshot",
     "verify_checkpoint",
