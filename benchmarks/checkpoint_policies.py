@@ -12,10 +12,10 @@ the one with the least mean regret. The interval is thus the best of dozens, cho
 spend. `epoch` and `best` are shown beside it and are no such opponents: they write what they write.
 
 Worse means: a larger regret of the kept best, at the end or on average over the run (what a kill at a random moment
-leaves: best Dice seen minus best Dice on the disk). Work at risk is shown too, and there the interval has to win: of all
-ways to place n saves the even one has the least mean work at risk (Jensen), and saving gains is not even. What that costs
-is the column `lost %`: the share of the run that waits for saves or is expected to be trained again after failures, one
-each four hours, the policy's own assumption.
+leaves: best Dice seen minus best Dice on the disk). Work at risk is shown too, and there the interval has to win: of
+all ways to place n saves the even one has the least mean work at risk (Jensen), and saving gains is not even. What that
+costs is the column `lost %`: the share of the run that waits for saves or is expected to be trained again after
+failures, one each four hours, the policy's own assumption.
 
 Once as recorded, and once as if an epoch took sixty times as long at the same cost of a save, as with larger images.
 """
@@ -55,6 +55,18 @@ from components.training import build_optimizer, evaluate, seed_everything, smal
 
 DATA = ("dsb2018_nuclei", "chase_db1_vessels")
 SLOWER = (1, 60)
+_COLUMNS = (
+    "trace",
+    "policy",
+    "saves",
+    "MiB",
+    "regret, end",
+    "regret, mean",
+    "s at risk, mean",
+    "s at risk, most",
+    "waited %",
+    "lost %",
+)
 _NOTHING = 1e-12  # of Dice: rounding
 
 
@@ -177,10 +189,9 @@ def report(found: dict[str, Trace], slower: Sequence[int]) -> None:
     for factor in slower:
         pace = "as recorded" if factor == 1 else f"as if epochs took {factor} times as long"
         print(f"\n{pace}:\n")
-        print("| trace | policy | saves | MiB | regret at the end | mean regret | mean s at risk | max | stall % | lost % |")
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
         worse = [line for name, trace in found.items() for line in compare(name, trace.slower(factor))]
-        print(f"\nworse than the interval at equal bytes in {len(worse)} of {2 * len(found)} comparisons", *worse, sep="\n")
+        print(f"\nworse than the interval at equal bytes: {len(worse)} of {2 * len(found)} comparisons", *worse, sep="\n")
 
 
 def main() -> None:
