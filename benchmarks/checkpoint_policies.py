@@ -67,6 +67,7 @@ _COLUMNS = (
     "waited %",
     "lost %",
 )
+_FINENESS = 6  # intervals in seconds for each epoch of a trace: enough that some write about the same bytes
 _NOTHING = 1e-12  # of Dice: rounding
 
 
@@ -119,10 +120,11 @@ def record(data: SegmentationData, setting: Setting, epochs: int, path: Path) ->
 
 
 def intervals(trace: Trace) -> dict[str, SavePolicy]:
-    """Every interval in epochs, and in seconds those that divide the run."""
+    """Every interval in epochs, and in seconds from half an epoch to the whole run."""
     count, seconds = len(trace.steps), sum(step.seconds for step in trace.steps)
     by_epochs = {f"each {n} epochs": IntervalPolicy(epochs=n) for n in range(1, count + 1)}
-    by_time = {f"each {seconds / n:.1f} s": IntervalPolicy(minutes=seconds / n / 60) for n in range(1, 2 * count)}
+    parts = np.linspace(1, 2 * count, _FINENESS * count).tolist()
+    by_time = {f"each {seconds / part:.2f} s": IntervalPolicy(minutes=seconds / part / 60) for part in parts}
     return {**by_epochs, **by_time}
 
 
@@ -153,7 +155,7 @@ def compare(name: str, trace: Trace) -> list[str]:
     for policy, result in rows.items():
         print(
             f"| {name} | {policy} | {len(result.epochs)} | {result.bytes_written / 2**20:.2f} | "
-            f"{result.final_regret:.4f} | {result.mean_regret:.5f} | {result.mean_risk:.1f} | {result.max_risk:.1f} | "
+            f"{result.final_regret:.4f} | {result.mean_regret:.2e} | {result.mean_risk:.1f} | {result.max_risk:.1f} | "
             f"{100 * result.stall_share:.2f} | {100 * lost_share(result):.2f} |"
         )
     return _worse(name, adaptive, opponent, interval)
@@ -165,7 +167,7 @@ def _worse(name: str, adaptive: Replayed, opponent: str, interval: Replayed) -> 
         "mean regret": (adaptive.mean_regret, interval.mean_regret),
     }
     return [
-        f"{name}: {what} {own:.5f}, {opponent}: {theirs:.5f}"
+        f"{name}: {what} {own:.2e}, {opponent}: {theirs:.2e}"
         for what, (own, theirs) in pairs.items()
         if own > theirs + _NOTHING
     ]
@@ -191,7 +193,9 @@ def report(found: dict[str, Trace], slower: Sequence[int]) -> None:
         print(f"\n{pace}:\n")
         print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
         worse = [line for name, trace in found.items() for line in compare(name, trace.slower(factor))]
-        print(f"\nworse than the interval at equal bytes: {len(worse)} of {2 * len(found)} comparisons", *worse, sep="\n")
+        print(
+            f"\nworse than the interval at equal bytes: {len(worse)} of {2 * len(found)} comparisons", *worse, sep="\n"
+        )
 
 
 def main() -> None:

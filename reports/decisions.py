@@ -39,7 +39,7 @@ def _cells(decision: Decision) -> list[str]:
         str(decision.epoch),
         decision.time[:19].replace("T", " "),
         word,
-        decision.kind,
+        decision.kind if decision.save or decision.hold else "",
         decision.reason,
         "" if decision.metric is None else f"{decision.metric:.4f}",
         f"{decision.seconds:.3f}" if decision.seconds else "",

@@ -23,7 +23,7 @@ def drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     console = Console(width=_WIDTH, file=StringIO(), no_color=True)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:

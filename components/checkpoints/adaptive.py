@@ -99,7 +99,7 @@ class AdaptivePolicy:
         if since > tau:
             return SaveDecision(save=True, kind="recovery", reason=times, inputs=inputs)
         if leads:
-            reason = f"gain {gained:g} within the noise of {margin:g}; {times}"
+            reason = f"gain {gained:.3g} within noise {margin:.3g}; {times}"
             return SaveDecision(save=False, kind="best", reason=reason, hold=True, inputs=inputs)
         what = f"{self.monitor} is no number" if value is None else "no gain"
         return SaveDecision(save=False, kind="recovery", reason=f"{what}; {times}", inputs=inputs)
@@ -141,4 +141,4 @@ def paired_standard_error(cases: Mapping[str, float], others: Mapping[str, float
 
 
 def _clear(gained: float, margin: float) -> str:
-    return f"gain {gained:g} above {margin:g}" if math.isfinite(gained) else "the first that counts"
+    return f"gain {gained:.3g} above noise {margin:.3g}" if math.isfinite(gained) else "the first that counts"
