@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from io import StringIO
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def decisions() -> list[Decision]:
     first = policy.decide(SaveMoment(1, {"val_dice": 0.5}))
     second = policy.decide(SaveMoment(2, {"val_dice": 0.51, "val_dice_se": 0.1}, best=0.5, save_seconds=1.0))
     third = policy.decide(SaveMoment(3, {}, best=0.5, save_seconds=1.0))
-    facts = {"seconds": 0.1234, "bytes": 3 << 20, "path": "u[red]_001"}
+    facts: dict[str, Any] = {"seconds": 0.1234, "bytes": 3 << 20, "path": "u[red]_001"}
     return [
         Decision.of(first, epoch=1, metric=0.5, epoch_seconds=9.0, cases={"a": 0.5}, **facts),
         Decision.of(second, epoch=2, metric=0.51, epoch_seconds=9.0, seconds=0.01),

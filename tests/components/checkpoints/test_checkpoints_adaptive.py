@@ -53,7 +53,8 @@ def test_a_gain_is_clear_beyond_the_paired_error_of_the_cases() -> None:
 def test_without_two_common_cases_the_error_of_the_metric_decides(
     cases: Mapping[str, float] | None, best_cases: Mapping[str, float] | None
 ) -> None:
-    policy, options = AdaptivePolicy("val_dice", z=2), {"cases": cases, "best_cases": best_cases}
+    policy = AdaptivePolicy("val_dice", z=2)
+    options: dict[str, Any] = {"cases": cases, "best_cases": best_cases}
     assert said(policy, moment(0.7, error=0.15, **options)) == "hold"
     assert said(policy, moment(0.7, error=0.05, **options)) == "save best"
     assert said(policy, moment(0.500001, **options)) == "save best"  # no error at all: every gain is clear
@@ -96,7 +97,7 @@ def test_a_first_metric_is_the_best_and_no_metric_is_never() -> None:
     ],
 )
 def test_a_recovery_save_is_due_after_the_longest_of_three_times(
-    options: dict[str, float], facts: dict[str, float], tau: float
+    options: dict[str, Any], facts: dict[str, float], tau: float
 ) -> None:
     policy = AdaptivePolicy("val_dice", **options)
     assert policy.decide(moment(0.4, **facts)).inputs["tau"] == tau
@@ -136,7 +137,7 @@ def test_before_a_cost_is_known_a_save_is_due_at_once() -> None:
         ({"over_head": 0.1}, "found over_head; the options are overhead, mean_time_to_failure, z, patience"),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make_save_policy("adaptive", **options)
 

@@ -1,8 +1,10 @@
 """Replays: the simulated clock by hand-made numbers, agreement with the manager, and what holds for any training."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from components.checkpoints import (
 )
 
 EPOCH = 10.0  # seconds
+PAGE = Path(__file__).parents[3] / "docs" / "how_to" / "adaptive_checkpoints.md"
 
 
 def trace(metrics: Sequence[float | None], **costs: Any) -> Trace:
@@ -269,3 +272,10 @@ def test_how_many_are_kept_changes_what_is_kept_alone(found: list[Step], policy:
     everything, few = (replay(numbered(found), policy, keep=count) for count in (None, keep))
     assert everything.bytes_kept == everything.bytes_written
     assert replace(few, bytes_kept=0) == replace(everything, bytes_kept=0)
+
+
+def test_the_python_of_the_page_on_adaptive_checkpoints_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, PAGE.name, "exec"), {})  # noqa: S102 - our own
+    # Adaptive saves 1, 2, 3 and 5 for clear gains, then 8 as two minutes have gone by, and with it 7, which was held.
+    assert capsys.readouterr().out.splitlines() == ["adaptive 6 60 0.0", "best 5 60 0.0", "each 2 epochs 5 60 0.02"]

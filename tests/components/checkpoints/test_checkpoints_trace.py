@@ -10,12 +10,12 @@ from components.errors import InvalidInputError
 
 
 def saved(epoch: int, **facts: Any) -> Decision:
-    facts = {"metric": 0.5, "epoch_seconds": 10.0, "path": f"epoch_{epoch}"} | facts
+    facts = {"metric": 0.5, "epoch_seconds": 10.0, "path": f"epoch_{epoch}", **facts}
     return Decision.of(SaveDecision(save=True, kind="best", reason="gain"), epoch=epoch, **facts)
 
 
 def passed(epoch: int, *, hold: bool = False, **facts: Any) -> Decision:
-    facts = {"metric": 0.4, "epoch_seconds": 10.0} | facts
+    facts = {"metric": 0.4, "epoch_seconds": 10.0, **facts}
     said = SaveDecision(save=False, kind="best", reason="", hold=hold, inputs={"standard_error": 0.02})
     return Decision.of(said, epoch=epoch, **facts)
 
