@@ -181,7 +181,7 @@ class _Run:
         return Replayed(
             epochs=tuple(self._steps),
             bytes_written=sum(step.bytes for step in self._steps.values()),
-            bytes_kept=sum(record.bytes for record in self._keep.select(self._records)),
+            bytes_kept=sum(record.bytes for record in self._records),
             seconds=self._now,
             stall_seconds=self._stall,
             mean_risk=mean_risk,
@@ -210,6 +210,7 @@ class _Run:
         metrics = {self._trace.monitor: step.metric}
         path = Path(f"epoch_{step.epoch}")
         self._records.append(CheckpointRecord(path, step.epoch, metrics, "", _BEGINNING, {}, "", step.bytes))
+        self._records = self._keep.select(self._records)
 
     def _value(self, step: Step) -> float | None:
         return finite_metric({self._trace.monitor: step.metric}, self._trace.monitor)
