@@ -117,7 +117,7 @@ class AdaptivePolicy:
         paired = paired_standard_error(moment.cases or {}, moment.best_cases or {})
         if paired is not None:
             return paired
-        return max(0.0, finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0)
+        return finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0
 
 
 def paired_standard_error(cases: Mapping[str, float], others: Mapping[str, float]) -> float | None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -163,7 +162,6 @@ def _cut_torn_line(path: Path) -> None:
         return
     with path.open("r+b") as stream:
         stream.truncate(stream.read().rfind(b"\n") + 1)
-        os.fsync(stream.fileno())
 
 
 def _encode(value: Any) -> Any:

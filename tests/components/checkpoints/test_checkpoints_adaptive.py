@@ -57,6 +57,7 @@ def test_without_two_common_cases_the_error_of_the_metric_decides(
     options: dict[str, Any] = {"cases": cases, "best_cases": best_cases}
     assert said(policy, moment(0.7, error=0.15, **options)) == "hold"
     assert said(policy, moment(0.7, error=0.05, **options)) == "save best"
+    assert said(policy, moment(0.75, error=0.125, **options)) == "hold"  # as large as the noise is not beyond it
     assert said(policy, moment(0.500001, **options)) == "save best"  # no error at all: every gain is clear
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import resource
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -138,12 +139,19 @@ def test_inputs_that_are_no_json_cost_the_line_and_not_the_training(
     assert [one.epoch for one in read_decisions(log.path)] == [1, 3]
 
 
-def test_half_a_line_on_a_full_disk_is_cut_before_the_next(tmp_path: Path) -> None:
+def test_half_a_line_on_a_full_disk_is_cut_before_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = DecisionLog(tmp_path / "decisions.jsonl")
     log.append(decision(1))
-    with log.path.open("ab") as stream:
-        stream.write(b'{"epoch": 2, "ti')
-    log._whole = False  # as after a write that failed
+    size = log.path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))  # the file may grow by ten bytes
+    try:
+        with caplog.at_level(logging.WARNING):
+            log.append(decision(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert log.path.stat().st_size == size + 10
+    assert "File too large" in caplog.text
     log.append(decision(3))
     assert [one.epoch for one in read_decisions(log.path)] == [1, 3]
 

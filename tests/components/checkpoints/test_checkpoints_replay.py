@@ -78,6 +78,15 @@ def test_what_is_held_is_written_at_the_end_for_the_rest_of_its_cost() -> None:
     assert found.final_regret == 0
 
 
+def test_one_write_is_under_way_at_a_time() -> None:
+    policy = AdaptivePolicy("val_dice", overhead=0.05, mean_time_to_failure=1.0)  # τ 20
+    slow = trace([0.5, 0.51, 0.4], standard_error=0.1, hold_seconds=0.0, persist_seconds=15.0)
+    found = replay(slow, policy)
+    # Saved 10-11, durable at 25: the decision at 21 waits until then, and holds. At 35 the third is saved, durable at
+    # 50; then what was held, durable at 65.
+    assert (found.epochs, found.seconds, found.stall_seconds) == ((1, 3, 2), 65, 35)
+
+
 @pytest.mark.parametrize(("last", "epochs"), [(0.4, (1, 9, 2)), (0.52, (1, 9))])
 def test_what_is_held_is_written_with_the_next_save_unless_that_is_better(last: float, epochs: tuple[int, ...]) -> None:
     policy = AdaptivePolicy("val_dice", overhead=0.0126, mean_time_to_failure=1.0)  # τ 79.4: due after 8 epochs
