@@ -1,14 +1,10 @@
 """The table of checkpoints that the command prints."""
 
-import csv
 import json
 from collections.abc import Sequence
-from io import StringIO
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from reports.text import as_csv, drawn
 
 _MIB = 1 << 20
 
@@ -18,27 +14,18 @@ def checkpoints_text(rows: Sequence[dict[str, Any]], form: str) -> str:
     if form == "json":
         return json.dumps(list(rows), indent=2)
     if form == "csv":
-        text = StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "metrics": json.dumps(row["metrics"])} for row in rows)
-        return text.getvalue().rstrip("\n")
+        return as_csv([{**row, "metrics": json.dumps(row["metrics"])} for row in rows])
     return _drawn(rows)
 
 
 def _drawn(rows: Sequence[dict[str, Any]]) -> str:
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("checkpoint", "epoch", "kind", "MiB", "metric", ""):
-        table.add_column(name, overflow="fold")
+    cells = []
     for row in rows:
         size = "" if row["bytes"] is None else f"{row['bytes'] / _MIB:.1f}"
         state = "damaged" if row["problem"] else ""
         epoch = "" if row["epoch"] is None else str(row["epoch"])
-        table.add_row(row["path"], epoch, row["kind"] or "", size, _main_metric(row["metrics"] or {}), state)
-    console = Console(width=160, file=StringIO(), no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
+        cells.append([row["path"], epoch, row["kind"] or "", size, _main_metric(row["metrics"] or {}), state])
+    return drawn(("checkpoint", "epoch", "kind", "MiB", "metric", ""), cells)
 
 
 def _main_metric(metrics: dict[str, Any]) -> str:

@@ -1,71 +1,69 @@
-"""The table of decisions about saving that the command prints."""
+"""The log of decisions as text: what was saved, what was not, and why."""
 
-import csv
 import json
-from collections.abc import Sequence
-from io import StringIO
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from components.checkpoints.decisions import Decision
+from reports.text import as_csv, drawn
 
-from components.checkpoints import Decision
-
-_KIB = 1 << 10
+_MIB = 1 << 20
+_COLUMNS = ("epoch", "time", "decision", "kind", "reason", "metric", "waited s", "MiB", "checkpoint")
 
 
-def decisions_text(decisions: Sequence[Decision], form: str) -> str:
-    """The decisions as `table`, `csv` or `json`; what they were decided by is one JSON column in CSV."""
-    rows = [decision.line() for decision in decisions]
+def explain_text(decisions: Sequence[Decision], form: str) -> str:
+    """The decisions as `table`, `csv` or `json`.
+
+    Args:
+        decisions: at least one, in order.
+        form: in CSV the inputs are one JSON column; the scores of the cases stand in neither.
+
+    Returns:
+        Text without a newline at its end; JSON has null for what is no finite number.
+
+    Example:
+        >>> print(explain_text(read_decisions(path), "table"))  # doctest: +SKIP
+    """
+    if form == "table":
+        return "\n".join([drawn(_COLUMNS, [_cells(decision) for decision in decisions]), _total(decisions)])
+    rows = [_row(decision) for decision in decisions]
     if form == "json":
         return json.dumps(rows, indent=2)
-    if form == "csv":
-        text = StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "inputs": json.dumps(row["inputs"])} for row in rows)
-        return text.getvalue().rstrip("\n")
-    return _drawn(decisions)
+    return as_csv([{**row, "inputs": json.dumps(row["inputs"])} for row in rows])
 
 
-def _drawn(decisions: Sequence[Decision]) -> str:
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in (("epoch", "right"), ("metric", "right"), ("saved", "left"), ("waited s", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("KiB", justify="right")
-    table.add_column("why", overflow="fold")
-    for decision in decisions:
-        done = decision.kind if decision.save else "held" if decision.hold else "no"
-        table.add_row(
-            str(decision.epoch),
-            "" if decision.metric is None else f"{decision.metric:.4f}",
-            done,
-            "" if decision.seconds is None else f"{decision.seconds:.3f}",
-            "" if decision.bytes is None else f"{decision.bytes / _KIB:.0f}",
-            _why(decision),
-        )
-    console = Console(width=160, file=StringIO(), no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    saves = [decision for decision in decisions if decision.save]
-    waited = sum(decision.seconds or 0.0 for decision in saves)
-    trained = sum(decision.epoch_seconds or 0.0 for decision in decisions)
-    share = f" ({waited / (waited + trained):.2%} of the time)" if trained else ""
-    size = sum(decision.bytes or 0 for decision in saves) / _KIB
-    lines = [line.rstrip() for line in capture.get().strip("\n").splitlines()]
-    return "\n".join(
-        [
-            *lines,
-            f"{len(saves)} of {len(decisions)} epochs saved, {size:.0f} KiB, training waited {waited:.3f} s{share}",
-        ]
-    )
+def _cells(decision: Decision) -> list[str]:
+    word = "save" if decision.save else "hold" if decision.hold else "-"
+    return [
+        str(decision.epoch),
+        decision.time[:19].replace("T", " "),
+        word,
+        decision.kind if decision.save or decision.hold else "",
+        decision.reason,
+        "" if decision.metric is None else f"{decision.metric:.4f}",
+        f"{decision.seconds:.3f}" if decision.seconds else "",
+        f"{decision.bytes / _MIB:.1f}" if decision.bytes else "",
+        decision.path,
+    ]
 
 
-def _why(decision: Decision) -> str:
-    inputs = ", ".join(f"{name} {_short(value)}" for name, value in decision.inputs.items() if value is not None)
-    return f"{decision.reason} [{inputs}]" if inputs else decision.reason
+def _total(decisions: Sequence[Decision]) -> str:
+    saved = [decision for decision in decisions if decision.path]
+    waited, trained = (sum(getattr(d, name) for d in decisions) for name in ("seconds", "epoch_seconds"))
+    share = f", {100 * waited / (waited + trained):.2f} % of the time" if waited + trained else ""
+    size = sum(decision.bytes for decision in saved) / _MIB
+    return f"{len(saved)} saves, {size:.1f} MiB written; training waited {waited:.3f} s{share}"
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _row(decision: Decision) -> dict[str, Any]:
+    names = ("epoch", "time", "save", "hold", "kind", "reason", "metric", "epoch_seconds", "seconds")
+    more = ("persist_seconds", "bytes", "path", "inputs")
+    return {name: _plain(getattr(decision, name)) for name in (*names, *more)}
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: without NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

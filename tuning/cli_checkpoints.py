@@ -90,9 +90,9 @@ def explain(
     """Say of each epoch whether it was saved, why, and what that cost."""
     del debug
     from components.checkpoints import read_decisions  # noqa: PLC0415
-    from reports.decisions import decisions_text  # noqa: PLC0415
+    from reports.decisions import explain_text  # noqa: PLC0415
 
-    typer.echo(decisions_text(read_decisions(directory / "decisions.jsonl"), form.value))
+    typer.echo(explain_text(read_decisions(directory / "decisions.jsonl"), form.value))
 
 
 @checkpoints.command()
@@ -105,11 +105,11 @@ def replay(
 ) -> None:
     """Compare what other strategies would have written, cost and kept on the same training."""
     del debug
-    from components.checkpoints import compare_policies, make_save_policy, read_decisions, trace_of  # noqa: PLC0415
+    from components.checkpoints import Trace, compare_policies, make_save_policy, read_decisions  # noqa: PLC0415
     from reports.replay import replay_text  # noqa: PLC0415
 
     mode: Literal["min", "max"] = "min" if lowest else "max"
-    trace = trace_of(read_decisions(directory / "decisions.jsonl"), monitor=metric, mode=mode)
+    trace = Trace.from_decisions(read_decisions(directory / "decisions.jsonl"), monitor=metric, mode=mode)
     policies = {
         name: make_save_policy(name, monitor=metric, mode=mode) for name in ("best", "epoch", "interval", "adaptive")
     }

@@ -1,5 +1,6 @@
 """One trial on Ray Tune: a thin adapter from sampled settings over the components to `tune.report`."""
 
+import json
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             store = TuneStore(staging, records)
             for row in trial_epochs(config, shared, store):
-                decisions = [decision.line() for decision in store.take_decisions()]
+                decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
                 facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}
                 _report({OBJECTIVE: row[OBJECTIVE], **facts}, store.staged)
                 store.discard()

@@ -3,7 +3,7 @@
 A checkpoint is a directory of safetensors and JSON with a manifest written last; nothing is ever pickled.
 """
 
-from components.checkpoints.adaptive import AdaptivePolicy
+from components.checkpoints.adaptive import AdaptivePolicy, paired_standard_error
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
@@ -22,10 +22,11 @@ from components.checkpoints.policies import (
     SavePolicy,
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
-from components.checkpoints.replay import Replayed, Trace, TraceStep, compare_policies, replay, trace_of
+from components.checkpoints.replay import Replayed, compare_policies, replay
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.sharing import lease as lease_checkpoint
 from components.checkpoints.strategies import STRATEGIES, make_save_policy
+from components.checkpoints.trace import Step, Trace
 
 __all__ = [
     "STRATEGIES",
@@ -49,21 +50,21 @@ __all__ = [
     "SaveMoment",
     "SavePolicy",
     "Snapshot",
+    "Step",
     "Store",
     "Trace",
-    "TraceStep",
     "TrainingState",
     "compare_policies",
     "inspect_checkpoints",
     "lease_checkpoint",
     "make_save_policy",
+    "paired_standard_error",
     "prune_checkpoints",
     "read_decisions",
     "repair_checkpoints",
     "replay",
     "restore_checkpoint",
     "take_snapshot",
-    "trace_of",
     "verify_checkpoint",
     "write_checkpoint",
 ]

@@ -1,38 +1,51 @@
-"""When to save, from what a save costs, what a failure would cost, and how sure a gain is."""
+"""Saving that weighs what a save costs against what a failure would, and what a gain is worth against its noise."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import stdev
+from typing import Any
 
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric, gain
 from components.errors import InvalidInputError
 
+_PAIRS_NEEDED = 2  # for a standard deviation
+
 
 @dataclass(frozen=True)
 class AdaptivePolicy:
-    """Two decisions, kept apart: a clear gain is saved at once, and a save for recovery is made when one is due.
+    """Two decisions, kept apart: whether these weights are the best, and whether too much work stands at risk.
 
-    *Best*: a gain over the best saved checkpoint is clear when it exceeds `z` standard errors, taken from the paired
-    differences of the scores of the same cases, or else from the metric `<monitor>_se`; with neither, any gain is. One
-    that is not clear is held as a copy in memory, to be written with the next save or at the end.
+    *Best*: a gain over the best checkpoint of more than `z` standard errors is saved at once. The standard error is
+    that of the paired differences of the cases' scores, sd/√n; without them the metrics' `<monitor>_se`; without that,
+    every gain is clear. A gain within the noise is held in memory and written with the next save or at the end.
 
-    *Recovery*: due when the time since the last save exceeds τ = b · max(C/ε, P, √(2·μ·C)), with C the seconds for
-    which a save holds training up and P those after which it is durable, both as measured, ε the overhead budget, and
-    μ the mean time to failure (Young, CACM 1974; Daly, FGCS 2006). On a plateau the back-off b doubles each `patience`
-    epochs without a gain, up to `most_back_off`, and is 1 again after a gain. Until a cost is known it is due at once.
+    *Recovery*: a save is due when the time since the last exceeds τ = max(C_b/ε, C_p, √(2·μ·C_b)): C_b what training
+    waits for a save, C_p until one is durable, ε the overhead budget, μ the mean time to failure. The root is the
+    interval that loses least time to saves and failures together (Young 1974, "A first order approximation to the
+    optimum checkpoint interval"; Daly 2006 refines it). τ doubles with each `patience` epochs without a gain, up to
+    `max_backoff` times, and a gain sets it back: on a plateau there is less to lose. Before a cost is known a save is
+    due at once.
+
+    The budget binds recovery alone: a clear gain is saved whatever it costs.
 
     Attributes:
-        monitor: the metric.
-        mode: whether more of it is better.
-        overhead: ε, the share of the run that saves for recovery may take.
+        monitor: metric that decides what is best; NaN or missing is never best.
+        mode: `max` or `min`.
+        overhead: share of the run that recovery saves may take, ε.
         mean_time_to_failure: μ, seconds.
         z: standard errors that a clear gain exceeds.
         patience: epochs without a gain after which τ doubles.
-        most_back_off: by how much τ grows at the most.
+        max_backoff: τ grows by no more than this factor.
 
     Raises:
-        InvalidInputError: an option is out of range.
+        InvalidInputError: an option is out of its range.
+
+    Example:
+        >>> policy = AdaptivePolicy("val_dice", z=2)
+        >>> decision = policy.decide(SaveMoment(2, {"val_dice": 0.71, "val_dice_se": 0.01}, best=0.7, save_seconds=1))
+        >>> decision.save, decision.hold, decision.inputs["margin"]
+        (False, True, 0.02)
     """
 
     monitor: str
@@ -40,61 +53,92 @@ class AdaptivePolicy:
     overhead: float = 0.01
     mean_time_to_failure: float = 4 * 3600.0
     z: float = 1.0
-    patience: int = 5
-    most_back_off: float = 8.0
+    patience: int = 10
+    max_backoff: float = 4.0
 
     def __post_init__(self) -> None:
-        if not (self.overhead > 0 and self.mean_time_to_failure > 0 and self.z >= 0):
-            raise InvalidInputError(
-                "adaptive: overhead and mean_time_to_failure must be positive and z not negative; found "
-                f"{self.overhead}, {self.mean_time_to_failure}, {self.z}."
-            )
-        if not (self.patience >= 1 and self.most_back_off >= 1):
-            raise InvalidInputError(
-                f"adaptive: patience and most_back_off must be at least 1; found {self.patience}, {self.most_back_off}."
-            )
+        if self.mode not in ("min", "max"):
+            raise InvalidInputError(f"mode: found {self.mode!r}; use 'min' or 'max'.")
+        ranges = {
+            "overhead": (0 < self.overhead <= 1, "above 0, at most 1"),
+            "mean_time_to_failure": (0 < self.mean_time_to_failure < math.inf, "positive seconds"),
+            "z": (0 <= self.z < math.inf, "0 or more"),
+            "patience": (self.patience >= 1, "1 or more epochs"),
+            "max_backoff": (1 <= self.max_backoff < math.inf, "1 or more"),
+        }
+        for name, (fits, expected) in ranges.items():
+            if not fits:
+                raise InvalidInputError(f"adaptive: {name}: found {getattr(self, name)}, must be {expected}.")
 
     def decide(self, moment: SaveMoment) -> SaveDecision:
-        """Whether the gain is clear, a save for recovery is due, or a copy is worth holding."""
+        """Whether to save a clear gain, to save for recovery, to hold a gain within the noise, or to go on."""
         value = finite_metric(moment.metrics, self.monitor)
-        improved = -math.inf if value is None else gain(value, moment.best, self.mode)
-        error, cases = self._standard_error(moment)
-        margin = self.z * error
-        back_off = min(2.0 ** (moment.epochs_since_gain // self.patience), self.most_back_off)
-        cost = moment.save_seconds
-        tau = back_off * max(
-            cost / self.overhead, moment.persist_seconds, math.sqrt(2 * self.mean_time_to_failure * cost)
-        )
-        inputs = {
-            "gain": improved if math.isfinite(improved) else None,
-            "margin": margin,
+        gained = -math.inf if value is None else gain(value, moment.best, self.mode)
+        leads = value is not None and gained > 0 and gain(value, moment.held, self.mode) > 0
+        error = self._standard_error(moment)
+        margin, since = self.z * error, moment.seconds_since_save
+        backoff = 1.0 if leads else self._backoff(moment.epochs_since_gain)
+        tau = backoff * self._tau(moment)
+        inputs: dict[str, Any] = {
+            "value": value,
+            "best": moment.best,
+            "held": moment.held,
+            "gain": gained if math.isfinite(gained) else None,
             "standard_error": error,
-            "paired_cases": cases,
-            "since_save": moment.seconds_since_save,
+            "margin": margin,
+            "seconds_since_save": since,
             "tau": tau,
-            "cost": cost,
-            "persist": moment.persist_seconds,
-            "back_off": back_off,
+            "backoff": backoff,
+            "epochs_since_gain": 0 if leads else moment.epochs_since_gain,
+            "save_seconds": moment.save_seconds,
+            "persist_seconds": moment.persist_seconds,
         }
-        if improved > margin:
-            first = moment.best is None
-            reason = "the first" if first else f"gain {improved:.4g} is clear: more than {self.z:g} standard errors"
-            return SaveDecision(save=True, kind="best", reason=reason, inputs=inputs)
-        if moment.seconds_since_save > tau:
-            reason = f"due for recovery: {moment.seconds_since_save:.3g} s since the last save, more than {tau:.3g} s"
-            return SaveDecision(save=True, kind="recovery", reason=reason, inputs=inputs)
-        if value is not None and improved > 0 and gain(value, moment.held, self.mode) > 0:
-            reason = f"gain {improved:.4g} is within the noise: held in memory"
+        times = f"{since:.1f} s since the last save, τ {tau:.1f} s"
+        if leads and gained > margin:
+            return SaveDecision(save=True, kind="best", reason=_clear(gained, margin), inputs=inputs)
+        if since > tau:
+            return SaveDecision(save=True, kind="recovery", reason=times, inputs=inputs)
+        if leads:
+            reason = f"gain {gained:.3g} within noise {margin:.3g}; {times}"
             return SaveDecision(save=False, kind="best", reason=reason, hold=True, inputs=inputs)
-        return SaveDecision(save=False, kind="recovery", reason="no gain, and nothing due", inputs=inputs)
+        what = f"{self.monitor} is no number" if value is None else "no gain"
+        return SaveDecision(save=False, kind="recovery", reason=f"{what}; {times}", inputs=inputs)
 
-    def _standard_error(self, moment: SaveMoment) -> tuple[float, int]:
-        """Of the gain over the best, and from how many pairs of cases."""
-        differences = _paired(moment.cases or {}, moment.best_cases or {})
-        if len(differences) > 1:
-            return stdev(differences) / math.sqrt(len(differences)), len(differences)
-        return finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0, 0
+    def _tau(self, moment: SaveMoment) -> float:
+        cost = moment.save_seconds
+        return max(cost / self.overhead, moment.persist_seconds, math.sqrt(2 * self.mean_time_to_failure * cost))
+
+    def _backoff(self, stale: int) -> float:
+        # Beyond some doublings the bound holds anyway, and 2.0 to a large power overflows.
+        doublings = min(stale // self.patience, math.ceil(math.log2(self.max_backoff)))
+        return min(self.max_backoff, 2.0**doublings)
+
+    def _standard_error(self, moment: SaveMoment) -> float:
+        paired = paired_standard_error(moment.cases or {}, moment.best_cases or {})
+        if paired is not None:
+            return paired
+        return finite_metric(moment.metrics, f"{self.monitor}_se") or 0.0
 
 
-def _paired(cases: Mapping[str, float], others: Mapping[str, float]) -> list[float]:
-    return [cases[name] - others[name] for name in cases if name in others]
+def paired_standard_error(cases: Mapping[str, float], others: Mapping[str, float]) -> float | None:
+    """Standard error of the mean difference of two scores over the cases that both have, sd/√n.
+
+    Args:
+        cases: score of each case by its name; NaN, as of a case without the class, is left out. Cases that are not
+            independent, such as the slices of a patient, belong averaged first.
+        others: the same of other weights.
+
+    Returns:
+        The error in the scores' unit; None for fewer than two common cases.
+
+    Example:
+        >>> paired_standard_error({"a": 1.0, "b": 0.5}, {"a": 0.5, "b": 0.5})
+        0.25
+    """
+    differences = [cases[name] - others[name] for name in cases.keys() & others.keys()]
+    found = [difference for difference in differences if math.isfinite(difference)]
+    return stdev(found) / math.sqrt(len(found)) if len(found) >= _PAIRS_NEEDED else None
+
+
+def _clear(gained: float, margin: float) -> str:
+    return f"gain {gained:.3g} above noise {margin:.3g}" if math.isfinite(gained) else "the first that counts"

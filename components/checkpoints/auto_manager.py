@@ -16,6 +16,7 @@ class AutoCheckpointManager(CheckpointManager):
         mean_time_to_failure: seconds.
         z: standard errors that a clear gain exceeds.
         patience: epochs without a gain after which saves for recovery become rarer.
+        max_backoff: by how much rarer at the most.
         options: as of `CheckpointManager`.
     """
 
@@ -27,7 +28,8 @@ class AutoCheckpointManager(CheckpointManager):
         overhead: float = 0.01,
         mean_time_to_failure: float = 4 * 3600.0,
         z: float = 1.0,
-        patience: int = 5,
+        patience: int = 10,
+        max_backoff: float = 4.0,
         **options: Any,
     ) -> None:
         adaptive = {
@@ -35,5 +37,6 @@ class AutoCheckpointManager(CheckpointManager):
             "mean_time_to_failure": mean_time_to_failure,
             "z": z,
             "patience": patience,
+            "max_backoff": max_backoff,
         }
         super().__init__(model_dir, model_name, "adaptive", adaptive=adaptive, **options)

@@ -1,4 +1,4 @@
-"""Every decision about saving, with its reason and what it was decided by; a line of JSON each."""
+"""The log of decisions: one JSON line for each time that a policy was asked, with its reason and its numbers."""
 
 import json
 import logging
@@ -7,31 +7,40 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from components.checkpoints.policies import SaveDecision
 from components.errors import CheckpointDamagedError, CheckpointNotFoundError
 
 _logger = logging.getLogger(__name__)
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no such numbers, but these texts
+_TEXTS = ("time", "kind", "reason", "path")  # never a number
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether something was saved, why, and what it cost.
+    """What was decided at the end of an epoch, and what came of it.
 
     Attributes:
-        epoch: that had ended.
-        time: when, ISO 8601.
-        save: whether it was saved; where saving failed, it was not.
-        kind: as what.
+        epoch: that had just ended.
+        time: when, ISO 8601 with zone.
+        save: whether a checkpoint was asked for.
+        kind: what for.
         reason: in words.
-        hold: whether a copy is held in memory, to be written later.
-        inputs: numbers that it was decided by.
-        metric: monitored metric of the epoch; None where it was no finite number.
-        epoch_seconds: of training and validation before.
-        seconds: for which training was held up.
+        hold: whether a copy was kept in memory.
+        inputs: the numbers that decided.
+        metric: the monitored metric; may be NaN, None where it was missing.
+        epoch_seconds: training since the decision before; 0 where none took place, as in a save at the end.
+        seconds: how long training waited for the save, or for the copy that is held.
+        persist_seconds: from the copy until the checkpoint was durable.
         bytes: written.
-        path: name of the checkpoint.
+        path: name of the checkpoint's directory; empty when there is none.
+        cases: score of each case, so that a replay can weigh gains against their noise; None where not known.
+
+    Example:
+        >>> decision = Decision.of(SaveDecision(save=False, kind="best", reason="no gain"), epoch=3, metric=0.5)
+        >>> Decision.from_line(decision.to_line()) == decision
+        True
     """
 
     epoch: int
@@ -42,70 +51,130 @@ class Decision:
     hold: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
     metric: float | None = None
-    epoch_seconds: float | None = None
-    seconds: float | None = None
-    bytes: int | None = None
+    epoch_seconds: float = 0.0
+    seconds: float = 0.0
+    persist_seconds: float = 0.0
+    bytes: int = 0
     path: str = ""
+    cases: Mapping[str, float] | None = None
 
-    def line(self) -> dict[str, Any]:
-        """As JSON; what is not finite becomes null."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+    @classmethod
+    def of(cls, decision: SaveDecision, *, epoch: int, time: datetime | None = None, **facts: Any) -> Self:
+        """What a policy said, now or at `time`; `facts` are the attributes that the policy does not know."""
+        moment = (time or datetime.now(UTC)).isoformat(timespec="milliseconds")
+        said = {name: getattr(decision, name) for name in ("save", "kind", "reason", "hold", "inputs")}
+        return cls(epoch=epoch, time=moment, **said, **facts)
 
+    def to_line(self) -> str:
+        """One line of JSON, without its end.
 
-def decided(
-    wanted: SaveDecision, *, epoch: int, metric: float | None = None, epoch_seconds: float | None = None
-) -> Decision:
-    """The decision of a policy at an epoch, before it is carried out."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Decision(
-        epoch, now, wanted.save, wanted.kind, wanted.reason, wanted.hold, wanted.inputs, metric, epoch_seconds
-    )
+        Raises:
+            TypeError: a value is none that JSON has.
+        """
+        return json.dumps(_encode(asdict(self)), allow_nan=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """The decision of a line; what a later version added is left out.
+
+        Raises:
+            ValueError: it is no JSON object, or lacks an entry.
+        """
+        found = json.loads(line)
+        if not isinstance(found, dict):
+            raise ValueError(f"found a {type(found).__name__}, must be an object")  # noqa: TRY004 - of a file, not a call
+        missing = {"epoch", "time", "save", "kind", "reason"} - found.keys()
+        if missing:
+            raise ValueError(f"lacks {', '.join(sorted(missing))}")
+        if type(found["epoch"]) is not int or type(found["save"]) is not bool:
+            raise ValueError(f"found epoch {found['epoch']!r}, save {found['save']!r}")
+        known = {name: value for name, value in found.items() if name in cls.__dataclass_fields__}
+        return cls(**{name: value if name in _TEXTS else _decode(value) for name, value in known.items()})
 
 
 class DecisionLog:
-    """Decisions in a file; one that cannot be written costs a warning and nothing else.
+    """Appends decisions to a file; one that cannot be written warns once and never stops the training.
 
     Args:
-        path: file, appended to.
+        path: of the file; its folder is made when needed.
+
+    Example:
+        >>> log = DecisionLog(Path("checkpoints/decisions.jsonl"))
+        >>> log.append(Decision.of(policy.decide(moment), epoch=3, metric=0.7))  # doctest: +SKIP
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._warned = path, False
+        self._path = Path(path)
+        self._whole = self._warned = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def append(self, decision: Decision) -> None:
-        """Add a line."""
+        """Add a line; it survives a kill of this process, not a power cut."""
         try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(decision.line(), allow_nan=False) + "\n")
-        except OSError as error:
+            line = (decision.to_line() + "\n").encode()
+            if not self._whole:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                _cut_torn_line(self._path)
+            self._whole = False  # until this line is whole itself
+            with self._path.open("ab") as stream:
+                stream.write(line)
+            self._whole = True
+        except (OSError, TypeError, ValueError) as error:
             if not self._warned:
                 _logger.warning("%s: decisions are not logged: %s", self._path, error)
             self._warned = True
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """Read a log; a last line that a kill left unfinished is left out.
+    """The decisions of a log, in the order of their lines; a last line that a kill cut short is left out.
 
     Raises:
         CheckpointNotFoundError: there is no such file.
-        CheckpointDamagedError: another line is none; names it.
+        CheckpointDamagedError: a line cannot be read; names it.
+
+    Example:
+        >>> [decision.epoch for decision in read_decisions(Path("decisions.jsonl")) if decision.save]  # doctest: +SKIP
+        [1, 2, 4, 11]
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        whole, _, _ = Path(path).read_bytes().rpartition(b"\n")
     except FileNotFoundError:
-        raise CheckpointNotFoundError(f"{path}: there is no log of decisions.") from None
-    decisions = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            decisions.append(Decision(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise CheckpointDamagedError(f"{path}:{number}: this is no decision ({error}).") from error
-    return decisions
+        raise CheckpointNotFoundError(f"{path}: there is no such log of decisions.") from None
+    return [_read(path, number, line) for number, line in enumerate(whole.split(b"\n"), start=1) if line]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def _read(path: Path, number: int, line: bytes) -> Decision:
+    try:
+        return Decision.from_line(line.decode())
+    except (ValueError, TypeError) as error:
+        raise CheckpointDamagedError(
+            f"{path}:{number}: no decision can be read here ({error}). Hint: remove the line; the others stay valid."
+        ) from error
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut what a kill left of a line, so that the next does not grow together with it."""
+    if not path.exists():
+        return
+    with path.open("r+b") as stream:
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+
+
+def _encode(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
+        return {str(name): _encode(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(part) for part in value]
+    return str(float(value)) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _decode(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_decode(part) for part in value]
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

@@ -13,7 +13,7 @@ from torch import nn
 
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.catalog import Catalog
-from components.checkpoints.decisions import Decision, DecisionLog, decided
+from components.checkpoints.decisions import Decision, DecisionLog
 from components.checkpoints.format import (
     NonFiniteWeightsError,
     Stateful,
@@ -219,7 +219,7 @@ class CheckpointManager:
         value = self._progress.see(epoch, metrics)
         self._warn_of_metric(epoch, metrics, value)
         wanted = self._decide(epoch, metrics, cases, forced)
-        decision = decided(wanted, epoch=epoch, metric=value, epoch_seconds=trained)
+        decision = Decision.of(wanted, epoch=epoch, metric=value, epoch_seconds=trained, cases=cases)
         saved: Path | SaveHandle | None = None
         if not (wanted.save or wanted.hold):
             self._tell(decision)

@@ -20,12 +20,12 @@ class SaveMoment:
         best: monitored metric of the best checkpoint so far, or None.
         last_epoch: epoch of the last checkpoint, or -1: epochs may be counted from 0.
         seconds_since_save: since the last checkpoint, or since the start.
-        save_seconds: for which a save holds training up, as measured.
-        persist_seconds: after which a checkpoint is durable, as measured.
-        epochs_since_gain: epochs since the metric was last better than ever before.
-        cases: score of each case with these weights.
-        best_cases: those of the best checkpoint so far.
-        held: monitored metric of a copy that waits in memory to be written.
+        save_seconds: how long training waits for a save, as measured.
+        persist_seconds: from the copy of the state until it is durable, as measured.
+        epochs_since_gain: epochs since the monitored metric was last better than ever before; 0 in that epoch.
+        cases: score of these weights on each case, by its name.
+        best_cases: the same of the best checkpoint so far.
+        held: monitored metric of a copy that is held in memory and not yet written, or None.
         wins_tie: whether, where the metric is equal to the best, a further metric says that this is better.
     """
 
@@ -48,8 +48,11 @@ class SaveDecision:
     """Whether to save, as what kind, and why.
 
     Attributes:
-        hold: keep a copy in memory, to be written with the next save or at the end.
-        inputs: numbers that it was decided by.
+        save: write these weights now.
+        kind: what for.
+        reason: in words.
+        hold: instead keep a copy in memory as the best so far; it is written with the next save, and at the end.
+        inputs: the numbers that decided, as JSON has them.
     """
 
     save: bool
@@ -94,11 +97,12 @@ class BestPolicy:
         value = finite_metric(moment.metrics, self.monitor)
         if value is None:
             found = moment.metrics.get(self.monitor, "nothing")
-            return SaveDecision(save=False, kind="best", reason=f"{self.monitor} is no number: found {found}")
+            reason = f"{self.monitor} is no number: found {found}"
+            return SaveDecision(save=False, kind="best", reason=reason, inputs={"value": None, "best": moment.best})
         gained = gain(value, moment.best, self.mode)
         better = gained > 0 or (gained == 0 and moment.wins_tie)
-        so_far = "the first" if moment.best is None else f"best so far {moment.best:g}"
-        return SaveDecision(better, "best", f"{self.monitor} {value:g}, {so_far}")
+        reason = f"{self.monitor} {value:g}, best so far {'none' if moment.best is None else format(moment.best, 'g')}"
+        return SaveDecision(better, "best", reason, inputs={"value": value, "best": moment.best})
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ class EpochPolicy:
 
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Whether a new epoch has ended."""
-        return SaveDecision(moment.epoch > moment.last_epoch, "epoch", f"end of epoch {moment.epoch}")
+        inputs = {"epoch": moment.epoch, "last_epoch": moment.last_epoch}
+        return SaveDecision(moment.epoch > moment.last_epoch, "epoch", f"end of epoch {moment.epoch}", inputs=inputs)
 
 
 @dataclass(frozen=True)
@@ -130,9 +135,15 @@ class IntervalPolicy:
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Whether the interval is over."""
         if self.epochs is not None:
-            return SaveDecision(moment.epoch % self.epochs == 0, "interval", f"each {self.epochs} epochs")
-        due = moment.seconds_since_save >= 60 * (self.minutes or 0)
-        return SaveDecision(due, "interval", f"{moment.seconds_since_save:.0f} s since the last save")
+            due, inputs = moment.epoch % self.epochs == 0, {"epoch": moment.epoch, "epochs": self.epochs}
+            return SaveDecision(due, "interval", f"each {self.epochs} epochs", inputs=inputs)
+        since, minutes = moment.seconds_since_save, self.minutes or 0
+        return SaveDecision(
+            since >= 60 * minutes,
+            "interval",
+            f"{since:.0f} s since the last save",
+            inputs={"seconds_since_save": since, "minutes": minutes},
+        )
 
 
 @dataclass(frozen=True)
@@ -141,4 +152,4 @@ class AllPolicy:
 
     def decide(self, moment: SaveMoment) -> SaveDecision:
         """Always."""
-        return SaveDecision(save=True, kind="all", reason="every call")
+        return SaveDecision(save=True, kind="all", reason="every call", inputs={"epoch": moment.epoch})

@@ -9,7 +9,7 @@ from components.checkpoints.policies import Metric, finite_metric, gain
 from components.checkpoints.record import CheckpointRecord
 from components.errors import InvalidInputError
 
-_RECENT = 5  # saves whose median says what one costs: a hiccup does not count for ever
+RECENT = 5  # saves whose median says what one costs: a hiccup does not count for ever
 
 
 class _Forward:
@@ -41,7 +41,7 @@ class Progress:
         self._monitor, self._mode, self._clock = monitor, mode, _Forward(clock)
         self._started = self._saved = self._went_on = self._called = self._clock()
         self._seen: dict[int, float | None] = {}
-        self._blocked, self._persisted = deque[float](maxlen=_RECENT), deque[float](maxlen=_RECENT)
+        self._blocked, self._persisted = deque[float](maxlen=RECENT), deque[float](maxlen=RECENT)
         self.bytes_written = 0
 
     def see(self, epoch: int, metrics: Mapping[str, Any]) -> float | None:
@@ -146,5 +146,5 @@ class Progress:
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(f"this is no state of a checkpoint manager ({error!r}).") from error
         self._started, self._saved, self._went_on = now - clocks[0], now - clocks[1], now
-        self._blocked, self._persisted = (deque(recent, _RECENT) for recent in costs)
+        self._blocked, self._persisted = (deque(recent, RECENT) for recent in costs)
         self.bytes_written, self._seen = written, seen

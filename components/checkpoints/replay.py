@@ -1,219 +1,218 @@
-"""What other policies would have written, cost and kept on a training that was recorded."""
+"""What a policy would have saved of a recorded training, what that costs, and what a kill would have lost."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
+from typing import Any
 
-from components.checkpoints.decisions import Decision
-from components.checkpoints.policies import Metric, SaveMoment, SavePolicy, gain
-from components.errors import InvalidInputError
+from components.checkpoints.policies import SaveMoment, SavePolicy, finite_metric, gain
+from components.checkpoints.progress import RECENT
+from components.checkpoints.record import CheckpointRecord
+from components.checkpoints.replay_measures import regret_of_kept, work_at_risk
+from components.checkpoints.retention import KeepPolicy, latest
+from components.checkpoints.trace import Step, Trace
 
-
-@dataclass(frozen=True)
-class TraceStep:
-    """One epoch of a recorded training.
-
-    Attributes:
-        epoch: its number.
-        seconds: of training and validation.
-        metric: monitored metric; None where it was no finite number.
-        standard_error: of its gain over the best before; None where unknown.
-        cases: score of each case, where they were recorded.
-    """
-
-    epoch: int
-    seconds: float
-    metric: float | None
-    standard_error: float | None = None
-    cases: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A recorded training, and what a save cost in it.
-
-    Attributes:
-        steps: its epochs, in order.
-        save_seconds: for which a save held training up.
-        bytes: of a checkpoint.
-        persist_seconds: after which it was durable.
-        monitor: name of the metric.
-        mode: whether more of it is better.
-
-    Raises:
-        InvalidInputError: there is no epoch, or a cost is negative.
-    """
-
-    steps: Sequence[TraceStep]
-    save_seconds: float
-    bytes: int
-    persist_seconds: float = 0.0
-    monitor: str = "val_dice"
-    mode: Metric = "max"
-
-    def __post_init__(self) -> None:
-        if not self.steps or self.save_seconds < 0 or self.bytes < 0 or any(step.seconds < 0 for step in self.steps):
-            raise InvalidInputError("a trace needs at least one epoch, and no cost or time below 0.")
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a policy came to.
+    """What a policy did to a trace.
+
+    A kill is thought of at a moment that is uniformly distributed over the run.
 
     Attributes:
-        saves: checkpoints written.
-        bytes: written.
-        stall_seconds: for which training was held up.
-        stall_share: of the whole time.
-        risk_mean: seconds of training that a kill at a random moment would cost, on average.
-        risk_max: the same at the worst moment.
-        regret_mean: by how much the best metric seen was better than the best saved, averaged over the epochs.
-        regret_end: the same at the end.
+        epochs: of the checkpoints written, in the order of writing.
+        bytes_written: of all of them.
+        bytes_kept: of those that stay at the end.
+        seconds: the whole run, with what training waited for saving.
+        stall_seconds: what training waited for saving.
+        mean_risk: seconds of training that a kill would have lost, on average.
+        max_risk: the same, at the worst moment.
+        mean_regret: best metric seen so far minus that of the best checkpoint that is durable, in the metric's unit and
+            never negative, averaged over the run; without any checkpoint the trace's worst metric stands for it. None
+            where the trace has no metric.
+        final_regret: the same at the end.
     """
 
-    saves: int
-    bytes: int
+    epochs: tuple[int, ...]
+    bytes_written: int
+    bytes_kept: int
+    seconds: float
     stall_seconds: float
-    stall_share: float
-    risk_mean: float
-    risk_max: float
-    regret_mean: float
-    regret_end: float
+    mean_risk: float
+    max_risk: float
+    mean_regret: float | None
+    final_regret: float | None
+
+    @property
+    def stall_share(self) -> float:
+        """What training waited for saving, as a share of the run."""
+        return self.stall_seconds / self.seconds if self.seconds else 0.0
+
+    def row(self) -> dict[str, Any]:
+        """Plain values of a table's row."""
+        return {
+            "saves": len(self.epochs),
+            "bytes_written": self.bytes_written,
+            "bytes_kept": self.bytes_kept,
+            "stall_seconds": self.stall_seconds,
+            "stall_share": self.stall_share,
+            "mean_risk": self.mean_risk,
+            "max_risk": self.max_risk,
+            "mean_regret": self.mean_regret,
+            "final_regret": self.final_regret,
+        }
 
 
-def trace_of(decisions: Sequence[Decision], *, monitor: str = "val_dice", mode: Metric = "max") -> Trace:
-    """The trace of a training from its log of decisions.
+def replay(trace: Trace, policy: SavePolicy, *, keep: int | None = 5) -> Replayed:
+    """Run a policy over a trace with a simulated clock, as a manager would.
 
-    Where an epoch was trained again after a kill, the later line counts.
+    Training waits for each save as long as the trace says, and a decision waits for a write that is still under way.
+    What is held is written with the next save, unless that is better, and at the end. Saves that are forced whatever
+    the policy says, as by a signal or at the end, are left out: they are the same for all policies.
+
+    Args:
+        trace: the recorded training.
+        policy: asked at the end of each epoch.
+        keep: best checkpoints that stay beside the latest; None keeps all. It changes `bytes_kept` alone.
 
     Raises:
-        InvalidInputError: no epoch was saved, so that it is not known what a save costs.
+        InvalidInputError: keep is below 1.
+
+    Example:
+        >>> steps = [Step(epoch, 10.0, 0.1 * epoch, save_seconds=1.0, bytes=100) for epoch in (1, 2, 3, 4)]
+        >>> result = replay(Trace(steps), IntervalPolicy(epochs=2))
+        >>> result.epochs, result.bytes_written, result.stall_seconds, result.max_risk
+        ((2, 4), 200, 2.0, 20.0)
     """
-    last = {decision.epoch: decision for decision in decisions if decision.epoch_seconds is not None}
-    saves = [decision for decision in decisions if decision.save and decision.seconds is not None and decision.bytes]
-    if not saves:
-        raise InvalidInputError("nothing was saved in this log, so it does not say what a save costs.")
-    cost = median(decision.seconds or 0.0 for decision in saves)
-    steps = [
-        TraceStep(epoch, decision.epoch_seconds or 0.0, decision.metric, decision.inputs.get("standard_error"))
-        for epoch, decision in sorted(last.items())
-    ]
-    size = round(median(decision.bytes or 0 for decision in saves))
-    return Trace(steps, cost, size, persist_seconds=cost, monitor=monitor, mode=mode)
-
-
-def replay(trace: Trace, policy: SavePolicy) -> Replayed:
-    """Let a policy decide again, epoch after epoch, by a clock that training and saving move on.
-
-    What is held in memory is written with the next save, unless that one is better, and at the end.
-    """
-    run = _Run(trace)
+    run = _Run(trace, KeepPolicy(trace.monitor, trace.mode, keep))
     for step in trace.steps:
         run.train(step)
         decision = policy.decide(run.moment(step))
         if decision.save:
             run.save(step)
         elif decision.hold:
-            run.held = step
-        run.look()
-    run.write_held()
-    return run.outcome()
+            run.hold(step)
+    return run.finish()
 
 
-def compare_policies(trace: Trace, policies: Mapping[str, SavePolicy]) -> dict[str, Replayed]:
-    """Replay each policy, by its name."""
-    return {name: replay(trace, policy) for name, policy in policies.items()}
+def compare_policies(trace: Trace, policies: Mapping[str, SavePolicy], *, keep: int | None = 5) -> list[dict[str, Any]]:
+    """A row a policy: its name as `policy`, and what `Replayed.row` says.
+
+    Example:
+        >>> [row["saves"] for row in compare_policies(trace, {"best": BestPolicy("val_dice")})]  # doctest: +SKIP
+        [7]
+    """
+    return [{"policy": name, **replay(trace, policy, keep=keep).row()} for name, policy in policies.items()]
 
 
 class _Run:
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-        self.held: TraceStep | None = None
-        self._best: TraceStep | None = None  # saved
-        self._seen: float | None = None
-        self._since_gain = self._saves = 0
-        self._last_epoch = -1
-        self._now = self._saved_at = self._stall = self._trained = 0.0
-        self._gaps: list[float] = []  # of training time, from save to save
-        self._gap = 0.0
-        self._regrets: list[float] = []
+    """The state of a replay: its clock, what is written, what is held."""
 
-    def train(self, step: TraceStep) -> None:
-        self._now += step.seconds
+    def __init__(self, trace: Trace, keep: KeepPolicy) -> None:
+        self._trace, self._keep = trace, keep
+        self._now = self._trained = self._stall = self._saved_at = self._durable_at = 0.0
+        self._costs: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self._records: list[CheckpointRecord] = []
+        self._steps: dict[int, Step] = {}  # those that were written
+        self._held: tuple[Step, float] | None = None  # with the training behind it
+        self._best_seen: float | None = None
+        self._since_gain = 0
+        self._progress = [(0.0, 0.0)]  # of the clock and the training
+        self._durable: list[tuple[float, float, float | None]] = []  # clock, training behind it, metric
+        self._seen: list[tuple[float, float | None]] = []  # clock, metric
+
+    def train(self, step: Step) -> None:
+        """An epoch goes by; then a write that is under way is waited for."""
         self._trained += step.seconds
-        self._gap += step.seconds
+        self._wait(step.seconds, stalled=False)
+        value = self._value(step)
         self._since_gain += 1
-        if step.metric is not None and self._gain(step.metric, self._seen) > 0:
-            self._seen, self._since_gain = step.metric, 0
+        if value is not None and gain(value, self._best_seen, self._trace.mode) > 0:
+            self._best_seen, self._since_gain = value, 0
+        self._seen.append((self._now, value))
+        self._wait(max(0.0, self._durable_at - self._now))
 
-    def moment(self, step: TraceStep) -> SaveMoment:
-        trace, best = self._trace, self._best
-        error = {} if step.standard_error is None else {f"{trace.monitor}_se": step.standard_error}
+    def moment(self, step: Step) -> SaveMoment:
+        """What a manager would tell its policy."""
+        ranked = self._keep.ranked(self._records)
+        metrics = {} if step.metric is None else {self._trace.monitor: step.metric}
+        noise = {} if step.standard_error is None else {f"{self._trace.monitor}_se": step.standard_error}
         return SaveMoment(
             epoch=step.epoch,
-            metrics={trace.monitor: step.metric, **error},
-            best=None if best is None else best.metric,
-            last_epoch=self._last_epoch,
+            metrics=metrics | noise,
+            best=self._value(self._steps[ranked[0].epoch]) if ranked else None,
+            last_epoch=latest(self._records).epoch if self._records else -1,
             seconds_since_save=self._now - self._saved_at,
-            save_seconds=trace.save_seconds if self._saves else 0.0,
-            persist_seconds=trace.persist_seconds if self._saves else 0.0,
+            save_seconds=median(cost for cost, _ in self._costs) if self._costs else 0.0,
+            persist_seconds=median(cost for _, cost in self._costs) if self._costs else 0.0,
             epochs_since_gain=self._since_gain,
             cases=step.cases,
-            best_cases=None if best is None else best.cases,
-            held=None if self.held is None else self.held.metric,
+            best_cases=self._steps[ranked[0].epoch].cases if ranked else None,
+            held=self._value(self._held[0]) if self._held else None,
         )
 
-    def save(self, step: TraceStep) -> None:
-        held, self.held = self.held, None
-        if held is not None and (step.metric is None or self._gain(step.metric, held.metric) <= 0):
-            self._write(held)
-        self._write(step)
-        self._last_epoch = step.epoch
-        self._gaps.append(self._gap)
-        self._gap, self._saved_at = 0.0, self._now
+    def save(self, step: Step) -> None:
+        """Write these weights, and what is held if it is better."""
+        self._write(step, self._trained, step.save_seconds)
+        self._costs.append((step.save_seconds, step.persist_seconds))
+        value = self._value(step)
+        if self._held and (value is None or gain(value, self._value(self._held[0]), self._trace.mode) <= 0):
+            self._write_held()
+        self._held = None
+        self._saved_at = self._now
 
-    def look(self) -> None:
-        """Take note of how far the best saved is behind the best seen."""
-        if self._seen is not None:
-            saved = None if self._best is None else self._best.metric
-            behind = self._gain(self._seen, saved) if saved is not None else abs(self._seen)
-            self._regrets.append(max(behind, 0.0))
+    def hold(self, step: Step) -> None:
+        """Copy these weights in place of what is held."""
+        self._held = (step, self._trained)
+        self._wait(step.copy_seconds)
 
-    def write_held(self) -> None:
-        held, self.held = self.held, None
-        if held is not None:
-            self._write(held)
-            self._regrets.append(0.0)
-
-    def outcome(self) -> Replayed:
-        gaps = [*self._gaps, self._gap]
+    def finish(self) -> Replayed:
+        """Write what is held, wait for it, and measure."""
+        if self._held:
+            self._write_held()
+        self._wait(max(0.0, self._durable_at - self._now))
+        mean_risk, max_risk = work_at_risk(self._progress, [(clock, trained) for clock, trained, _ in self._durable])
+        mean_regret, final_regret = regret_of_kept(
+            self._seen, [(clock, value) for clock, _, value in self._durable], end=self._now, mode=self._trace.mode
+        )
         return Replayed(
-            saves=self._saves,
-            bytes=self._saves * self._trace.bytes,
+            epochs=tuple(self._steps),
+            bytes_written=sum(step.bytes for step in self._steps.values()),
+            bytes_kept=sum(record.bytes for record in self._records),
+            seconds=self._now,
             stall_seconds=self._stall,
-            stall_share=self._stall / self._now if self._now else 0.0,
-            risk_mean=sum(gap**2 for gap in gaps) / 2 / self._trained if self._trained else 0.0,
-            risk_max=max(gaps),
-            regret_mean=sum(self._regrets) / len(self._regrets) if self._regrets else 0.0,
-            regret_end=self._regrets[-1] if self._regrets else 0.0,
+            mean_risk=mean_risk,
+            max_risk=max_risk,
+            mean_regret=mean_regret,
+            final_regret=final_regret,
         )
 
-    def _write(self, step: TraceStep) -> None:
-        self._saves += 1
-        self._stall += self._trace.save_seconds
-        self._now += self._trace.save_seconds
-        if step.metric is not None and self._gain(step.metric, None if self._best is None else self._best.metric) > 0:
-            self._best = step
+    def _wait(self, seconds: float, *, stalled: bool = True) -> None:
+        self._now += seconds
+        self._stall += seconds if stalled else 0.0
+        self._progress.append((self._now, self._trained))
 
-    def _gain(self, value: float, best: float | None) -> float:
-        return gain(value, best, self._trace.mode)
+    def _write_held(self) -> None:
+        """The copy was paid for when it was taken."""
+        if self._held:
+            step, trained = self._held
+            self._write(step, trained, max(0.0, step.save_seconds - step.copy_seconds))
 
+    def _write(self, step: Step, trained: float, blocking: float) -> None:
+        begun = max(self._now, self._durable_at)
+        self._durable_at = begun + max(blocking, step.persist_seconds)
+        self._wait(blocking)
+        self._durable.append((self._durable_at, trained, self._value(step)))
+        self._steps[step.epoch] = step
+        metrics = {self._trace.monitor: step.metric}
+        path = Path(f"epoch_{step.epoch}")
+        self._records.append(CheckpointRecord(path, "", step.epoch, None, metrics, "", _BEGINNING, {}, "", step.bytes))
+        self._records = self._keep.select(self._records)
 
-def equal_bytes_interval(trace: Trace, limit: int) -> int:
-    """The largest interval of epochs whose checkpoints take at least as many bytes as `limit`."""
-    epochs = [step.epoch for step in trace.steps]
-    for interval in itertools.count(max(len(epochs), 1), -1):
-        if interval == 1 or sum(epoch % interval == 0 for epoch in epochs) * trace.bytes >= limit:
-            return interval
-    raise AssertionError  # counting down ends at 1
+    def _value(self, step: Step) -> float | None:
+        return finite_metric({self._trace.monitor: step.metric}, self._trace.monitor)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.checkpoints.background import BackgroundWriter, SaveHandle
 from components.checkpoints.catalog import Catalog
-from components.checkpoints.decisions import Decision, decided
+from components.checkpoints.decisions import Decision
 from components.checkpoints.format import Snapshot
 from components.checkpoints.local_store import Store
 from components.checkpoints.policies import SaveDecision, finite_metric
@@ -73,12 +73,12 @@ class Saver:
         """
         if hold:
             self._held = snapshot
-            self._tell(decision)
+            self._tell(replace(decision, seconds=self._progress.seconds_in_call))
             return None
         write = partial(self._write, [*self._take_held(snapshot), snapshot])
         if asynchronous:
             blocked = self._progress.seconds_in_call
-            handle = self._writer.submit(partial(write, replace(decision, seconds=blocked)))
+            handle = self._writer.submit(partial(write, decision, blocked=blocked))
             self._progress.saved(blocked)
             return handle
         try:
@@ -109,7 +109,7 @@ class Saver:
             return
         wanted = SaveDecision(save=True, kind=held.manifest["kind"], reason="held in memory until now")
         with suppress(DiskFullError):
-            self._write([held], decided(wanted, epoch=held.manifest["weights_epoch"], metric=self._metric(held)))
+            self._write([held], Decision.of(wanted, epoch=held.manifest["weights_epoch"], metric=self._metric(held)))
 
     def close(self) -> None:
         """Flush, and end the background thread.
@@ -126,7 +126,7 @@ class Saver:
         if unsaved is not None:
             raise unsaved
 
-    def _write(self, snapshots: list[Snapshot], decision: Decision) -> Path:
+    def _write(self, snapshots: list[Snapshot], decision: Decision, blocked: float | None = None) -> Path:
         """Write and prune; what it cost is told with the decision."""
         begun = self._progress.now()
         try:
@@ -140,8 +140,8 @@ class Saver:
         size, took = sum(record.bytes for record in written), self._progress.now() - begun
         self._progress.persisted(size, took)
         self._catalog.prune(written[-1])
-        seconds = self._progress.seconds_in_call if decision.seconds is None else decision.seconds
-        self._tell(replace(decision, seconds=seconds, bytes=size, path=written[-1].path.name))
+        seconds = self._progress.seconds_in_call if blocked is None else blocked
+        self._tell(replace(decision, seconds=seconds, persist_seconds=took, bytes=size, path=written[-1].path.name))
         return written[-1].path
 
     def _take_held(self, other: Snapshot) -> list[Snapshot]:

@@ -1,5 +1,6 @@
-"""Save policies by the name of their strategy."""
+"""From a strategy's name to its policy."""
 
+from dataclasses import fields
 from typing import Any
 
 from components.checkpoints.adaptive import AdaptivePolicy
@@ -7,6 +8,8 @@ from components.checkpoints.policies import AllPolicy, BestPolicy, EpochPolicy, 
 from components.errors import InvalidInputError
 
 STRATEGIES = ("best", "epoch", "interval", "all", "adaptive")
+_DEFAULT_INTERVAL = 5  # epochs
+_ADAPTIVE_OPTIONS = tuple(field.name for field in fields(AdaptivePolicy) if field.name not in ("monitor", "mode"))
 
 
 def make_save_policy(
@@ -20,13 +23,28 @@ def make_save_policy(
 ) -> SavePolicy:
     """The policy of a strategy's name.
 
+    Args:
+        strategy: one of `STRATEGIES`.
+        monitor: metric that decides what is best.
+        mode: `max` or `min`.
+        interval_epochs: of `interval`; default 5 unless minutes are given.
+        interval_minutes: of `interval`.
+        adaptive: further fields of `AdaptivePolicy`.
+
     Raises:
         InvalidInputError: the name is unknown, or an option does not fit.
+
+    Example:
+        >>> make_save_policy("adaptive", overhead=0.02).overhead
+        0.02
     """
     if mode not in ("min", "max"):
         raise InvalidInputError(f"mode: found {mode!r}; use 'min' or 'max'.")
+    unknown = ", ".join(sorted(set(adaptive) - set(_ADAPTIVE_OPTIONS)))
+    if unknown:
+        raise InvalidInputError(f"adaptive: found {unknown}; the options are {', '.join(_ADAPTIVE_OPTIONS)}.")
     if strategy == "interval" and interval_epochs is None and interval_minutes is None:
-        interval_epochs = 5
+        interval_epochs = _DEFAULT_INTERVAL
     policies: dict[str, Any] = {
         "best": lambda: BestPolicy(monitor, mode),
         "epoch": EpochPolicy,

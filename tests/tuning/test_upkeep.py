@@ -49,7 +49,8 @@ def test_every_epochs_decision_is_recorded_and_rungs_and_ends_are_saved(study: S
         assert kinds[2] == "rung"
         assert kinds.get(4, "end") == "end"
         assert all(decision.metric == entry.dice[decision.epoch] for decision in decisions)
-        assert decisions[-1].inputs["paired_cases"] > 1
+        assert decisions[-1].inputs["standard_error"] > 0
+        assert decisions[-1].cases is not None
 
 
 def test_nothing_that_was_staged_is_left(finished: Path) -> None:
