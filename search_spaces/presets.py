@@ -34,13 +34,15 @@ def _loss_weights(cross_entropy: str) -> tuple[Parameter, ...]:
 
 
 def _checkpoint_strategies(_cross_entropy: str) -> tuple[Parameter, ...]:
-    """When to save.
+    """Which weights are validated and kept, and when they are saved.
 
-    Before averaging of checkpoints lands this changes what is kept and what saving costs, not the Dice. How many are
-    kept is no parameter: Ray Tune takes one number for all trials.
+    Averaging changes the Dice, when to save what it costs and what a kill loses. How many are kept is no parameter: Ray
+    Tune takes one number for all trials.
     """
     return (
-        Parameter("checkpoint.strategy", Choice(("best", "epoch", "interval"))),
+        Parameter("checkpoint.averaging", Choice(("none", "ema", "swa", "soup"))),
+        Parameter("checkpoint.ema_decay", Float(0.9, 0.999), when=When("checkpoint.averaging", "ema")),
+        Parameter("checkpoint.strategy", Choice(("best", "epoch", "interval", "adaptive"))),
         Parameter("checkpoint.interval", Int(2, 5), when=When("checkpoint.strategy", "interval")),
     )
 
@@ -64,7 +66,7 @@ _BUILDERS: Mapping[str, Callable[[str], tuple[Parameter, ...]]] = {
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "loss_weights": "weights of Dice, cross-entropy and focal loss, with sum 1",
-        "checkpoint_strategies": "when checkpoints are saved (what is kept and its cost, not the Dice)",
+        "checkpoint_strategies": "averages of weights (moving, SWA, soup), and when checkpoints are saved",
         "optimizer": "optimiser, learning rate, weight decay, and momentum for SGD",
     }
 )

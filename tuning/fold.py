@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
+from torch import nn
+
 from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, training_batches
 from components.losses import LossManager, ReferenceTerms
@@ -12,14 +14,16 @@ from components.losses.combined import GRADIENT_INTERVAL
 from components.metrics.dice import DiceScores
 from components.metrics.masks import PackedMasks
 from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
+from tuning.averages import DICE_OF, TrialAverages, make_soup
 from tuning.building import build_loss, build_model, device_of
 from tuning.config import StudyConfig
-from tuning.objective import FOLD_DICE, OBJECTIVE
+from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
 from tuning.validation import validate
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
-PREDICTED, BESTS = "predicted", "bests"  # what a checkpoint holds besides the state: masks, best Dice of each fold
+# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights.
+PREDICTED, BESTS, AVERAGES = "predicted", "bests", "averages"
 
 
 class FoldTraining:
@@ -58,12 +62,13 @@ class FoldTraining:
             undecayed=self._loss_schedule.parameters(),
         )
         self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
+        self._averages = TrialAverages(settings, data, self._model, self._seed)
         self._adaptive = settings.checkpoint.strategy == "adaptive"
         self._checkpoints = CheckpointManager(
             model_name=settings.name,
             save_strategy=settings.checkpoint.strategy,
             monitor_metric=FOLD_DICE if settings.data.folds else OBJECTIVE,
-            max_checkpoints=settings.checkpoint.keep,
+            max_checkpoints=settings.keep,
             interval_epochs=settings.checkpoint.interval,
             store=self._store,
             durable=False,  # Ray Tune copies what is staged, and its copy is what counts
@@ -81,20 +86,29 @@ class FoldTraining:
         """
         for epoch in range(self._resume(bests) + 1, self._training.epochs + 1):
             started = time.perf_counter()
-            row, predicted, scores = self._train(epoch)
+            row = {"epoch": self._before + epoch, **self._train(epoch)}
+            network, best = self._averages.network, max(bests[self._number :], default=0.0)
+            scores, predicted = self._validate(network, row)
+            row |= self._averages.dice_of_each(scores.mean, self._dice_of)
+            forced = self._forced(row["epoch"], epoch)
+            if epoch == self._training.epochs and self._makes_soup():
+                soup = self._soup(row, max(best, scores.mean))
+                if soup is not None:
+                    network, forced = soup, "soup"
+                    scores, predicted = self._validate(network, row)
             self._score(row, epoch, bests)
             self._loss_schedule.step(epoch, row)
             row["seconds"] = time.perf_counter() - started
             self._checkpoints.save_checkpoint(
-                self._model,
+                network,
                 self._optimizer,
                 self._lr_schedule,
                 row["epoch"],
                 row,
                 loss_schedule=self._loss_schedule,
-                extra={BESTS: list(bests), PREDICTED: predicted.to_tensors()},
+                extra={BESTS: list(bests), PREDICTED: predicted.to_tensors(), AVERAGES: self._averages.state()},
                 cases=scores.by_case(self._data.val.cases) if self._adaptive else None,
-                forced=self._forced(row["epoch"], epoch),
+                forced=forced,
             )
             yield row
 
@@ -105,13 +119,14 @@ class FoldTraining:
         extra: dict[str, Any] = {}
         record = self._checkpoints.load_checkpoint(
             "latest",
-            self._model,
+            self._averages.model_to_fill(),
             self._optimizer,
             self._lr_schedule,
             loss_schedule=self._loss_schedule,
             rng=True,
             extra=extra,
         )
+        self._averages.load(extra[AVERAGES])
         bests[:] = extra[BESTS]
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before
@@ -124,7 +139,8 @@ class FoldTraining:
             return "end"
         return "rung" if trial_epoch in self._settings.scheduler.rungs(self._settings.budget) else ""
 
-    def _train(self, epoch: int) -> tuple[dict[str, Any], PackedMasks, DiceScores]:
+    def _train(self, epoch: int) -> dict[str, Any]:
+        """Train an epoch; returns the losses and what they were weighed by."""
         training, data = self._training, self._data
         weights, lr = self._loss.weights, self._optimizer.param_groups[0]["lr"]
         batches = training_batches(
@@ -136,7 +152,6 @@ class FoldTraining:
             crop=training.crop,
             divisor=self._settings.model.divisor,
         )
-        watched, validated = (ReferenceTerms(data.mode, data.ignore_index) for _ in range(2))
         trained = train_epoch(
             self._model,
             self._loss,
@@ -144,12 +159,19 @@ class FoldTraining:
             batches,
             epoch=epoch,
             precision=training.precision,
-            reference=watched,
+            reference=ReferenceTerms(data.mode, data.ignore_index),
+            after_step=self._averages.after_step,
         )
         self._lr_schedule.step()
-        scores, predicted = validate(self._model, data, self._settings, reference=validated)
-        row = {
-            "epoch": self._before + epoch,
+        self._averages.after_epoch(epoch)
+        return {**trained, **{f"weight_{name}": value for name, value in weights.items()}, "lr": lr}
+
+    def _validate(self, network: nn.Module, row: dict[str, Any]) -> tuple[DiceScores, PackedMasks]:
+        """Score a network; its Dice and losses are written into the row."""
+        data = self._data
+        reference = ReferenceTerms(data.mode, data.ignore_index)
+        scores, predicted = validate(network, data, self._settings, reference=reference)
+        row |= {
             OBJECTIVE: scores.mean,
             **{
                 f"{OBJECTIVE}_{name}": value
@@ -157,12 +179,32 @@ class FoldTraining:
                 if scored
             },
             "val_undefined": scores.undefined,
-            **trained,
-            **{f"val_reference_{name}": value for name, value in validated.means().items()},
-            **{f"weight_{name}": value for name, value in weights.items()},
-            "lr": lr,
+            **{f"val_reference_{name}": value for name, value in reference.means().items()},
         }
-        return row, predicted, scores
+        return scores, predicted
+
+    def _dice_of(self, network: nn.Module) -> float:
+        return validate(network, self._data, self._settings)[0].mean
+
+    def _makes_soup(self) -> bool:
+        checkpoint = self._settings.checkpoint
+        return checkpoint.averaging == "soup" or (checkpoint.averaging == "none" and checkpoint.compare_averages)
+
+    def _soup(self, row: dict[str, Any], best: float) -> nn.Module | None:
+        """A soup of the fold's best checkpoints, if it is what the trial wants and gains over the best single one."""
+        soup, network = make_soup(
+            self._model,
+            row[OBJECTIVE],
+            self._store.persisted(self._checkpoints.ranked_checkpoints()[: self._settings.keep]),
+            dice_of=lambda record: float(dice_of_weights(record.metrics)),
+            score=self._dice_of,
+            prepare=self._averages.set_statistics,
+        )
+        gained = len(soup.accepted) > 1 and soup.score > best
+        row["soup_size"] = len(soup.accepted) if gained else 1
+        if self._settings.checkpoint.compare_averages:
+            row[f"{DICE_OF}soup"] = max(soup.score, best)
+        return network if gained and self._settings.checkpoint.averaging == "soup" else None
 
     def _score(self, row: dict[str, Any], epoch: int, bests: list[float]) -> None:
         """Keep the fold's best Dice; with folds, the objective is the mean over the folds so far."""

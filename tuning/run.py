@@ -66,7 +66,7 @@ class StudyRun:
             self.directory.log_attempt(attempt, "end", how=how, seconds=round(time.monotonic() - started, 1))
 
     def _hand_to_ray(self, attempt: int) -> None:
-        config, folder, keep = self.config, self.directory.attempt(attempt), self.config.checkpoint.keep
+        config, folder, keep = self.config, self.directory.attempt(attempt), self.config.keep
         scheduler = StudyScheduler(config.scheduler, config.budget)
         unfinished = recover(self.directory, self.journal, scheduler, keep=keep)
         recorder = Recorder(

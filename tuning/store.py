@@ -2,13 +2,14 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from components.checkpoints import CheckpointRecord, Decision
+from components.checkpoints.record import read_record
 from components.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
@@ -40,10 +41,16 @@ class TuneStore:
     Args:
         staging: local folder of the trial for staged checkpoints.
         records: what the driver's index lists of earlier attempts, so that the best so far is known after a resume.
+        folders: where Ray Tune has put the trial's checkpoints by now.
     """
 
-    def __init__(self, staging: Path, records: Sequence[CheckpointRecord] = ()) -> None:
-        self._staging = staging
+    def __init__(
+        self,
+        staging: Path,
+        records: Sequence[CheckpointRecord] = (),
+        folders: Callable[[], Iterable[Path]] = lambda: (),
+    ) -> None:
+        self._staging, self._folders = staging, folders
         self._records = list(records)
         self._staged: CheckpointRecord | None = None
         self._decisions: list[Decision] = []
@@ -73,6 +80,15 @@ class TuneStore:
         """The decisions since the last call."""
         taken, self._decisions = self._decisions, []
         return taken
+
+    def persisted(self, records: Sequence[CheckpointRecord]) -> list[CheckpointRecord]:
+        """Those of the records that are kept, each with the path at which it is now."""
+        found = {record.manifest_sha256: record for record in self._records if record.path.is_dir()}
+        for folder in self._folders():
+            with suppress(CheckpointError):
+                record = read_record(folder)[0]
+                found[record.manifest_sha256] = record
+        return [found[record.manifest_sha256] for record in records if record.manifest_sha256 in found]
 
     def discard(self) -> None:
         """Remove the staged copy, once it is persisted."""
@@ -120,7 +136,7 @@ class FoldStore:
         self._store, self._first, self._last = store, first, last
         self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
         self.reading, self.pin, self.is_pinned = store.reading, store.pin, store.is_pinned
-        self.decided = store.decided
+        self.decided, self.persisted = store.decided, store.persisted
 
     def records(self) -> list[CheckpointRecord]:
         """Every checkpoint that the fold made."""

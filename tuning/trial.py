@@ -16,6 +16,7 @@ from tuning.data import Folds
 from tuning.fold import FoldTraining
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.output import captured_output
+from tuning.record import trial_name
 from tuning.store import TuneStore, staging_folder
 
 
@@ -41,7 +42,8 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
     with captured_output() as output, staging_folder(shared.root) as staging:
         try:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
-            store = TuneStore(staging, records)
+            trial = trial_name(config["number"])
+            store = TuneStore(staging, records, lambda: Path(shared.root).glob(f"attempts/*/{trial}/checkpoint_*"))
             for row in trial_epochs(config, shared, store):
                 decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
                 facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}

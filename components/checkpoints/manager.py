@@ -22,7 +22,7 @@ from components.checkpoints.format import (
     take_snapshot,
 )
 from components.checkpoints.local_store import LocalStore, Store
-from components.checkpoints.options import Parts, SaveOptions, parts_of
+from components.checkpoints.options import CASES, Parts, SaveOptions, metadata_of, parts_of
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric
 from components.checkpoints.progress import Progress
 from components.checkpoints.record import CheckpointRecord
@@ -39,7 +39,6 @@ from components.errors import (
 
 _logger = logging.getLogger(__name__)
 _DEFAULT_KEPT = 5
-_CASES = "cases"  # in a manifest's metadata: the score of each case, with which later ones are compared
 _FORCED = re.compile(r"[A-Za-z0-9-]+")
 _COUNTERS = "checkpoint_manager"  # in a checkpoint's extra state: those of the manager
 DECISIONS = "decisions.jsonl"
@@ -57,15 +56,13 @@ class CheckpointManager:
         monitor_metric: decides what is best; NaN or missing is never best.
         mode: `max` or `min`.
         max_checkpoints: best ones kept beside the latest; default 5, for `all` no limit.
-        interval_epochs: of `interval`; default 5 unless minutes are given.
-        interval_minutes: of `interval`.
+        interval_epochs: of `interval`; default 5 unless `interval_minutes` are given.
         keep_every: also keep each checkpoint whose epoch is a multiple of it.
         max_bytes: of all that is kept together; the best, the latest and pinned ones stay whatever it says.
         ties: further metrics with their modes, in order, for checkpoints that are equally good; then the later epoch.
         save_at_signals: such as `signal.SIGTERM`: the next call saves whatever the strategy says, and then the signal
             does what it would have done.
-        seed: written into each checkpoint.
-        config: written into each checkpoint; JSON values.
+        seed: written into each checkpoint, as is `config`: JSON values.
         store: in place of the local directory.
         durable: False skips forcing files to the disk, for stores that copy them anyway.
         clock: seconds; for tests.
@@ -146,7 +143,7 @@ class CheckpointManager:
             persist_seconds=self._progress.persist_seconds,
             epochs_since_gain=self._progress.epochs_since_gain(),
             cases=cases,
-            best_cases=None if best is None else best.metadata.get(_CASES),
+            best_cases=None if best is None else best.metadata.get(CASES),
             held=self._saver.held,
             wins_tie=bool(rank and best_rank and rank > best_rank),
         )
@@ -234,7 +231,7 @@ class CheckpointManager:
                     kind=wanted.kind,
                     reason=wanted.reason,
                     model_name=self._model_name,
-                    metadata=self._metadata(options),
+                    metadata=self._facts | metadata_of(options),
                     step=options.get("step"),
                     copied=asynchronous or wanted.hold,
                 )
@@ -331,6 +328,10 @@ class CheckpointManager:
         """The checkpoints that are kept, oldest epoch first."""
         return self._settled().records()
 
+    def ranked_checkpoints(self) -> list[CheckpointRecord]:
+        """The checkpoints that have the monitored metric, best first."""
+        return self._keep.ranked(self.list_checkpoints())
+
     @property
     def best_checkpoint(self) -> CheckpointRecord | None:
         """The best checkpoint by the monitored metric."""
@@ -382,10 +383,6 @@ class CheckpointManager:
         """The checkpoints, once a save in the background has ended."""
         self._saver.settle()
         return self._catalog
-
-    def _metadata(self, options: SaveOptions) -> dict[str, Any]:
-        cases = options.get("cases")
-        return self._facts | ({_CASES: dict(cases)} if cases else {}) | dict(options.get("metadata") or {})
 
     def _read(self, record: CheckpointRecord, state: TrainingState) -> CheckpointRecord:
         with self._store.reading(record) as directory:

@@ -6,6 +6,8 @@ from typing import Any, TypedDict
 from components.checkpoints.format import Stateful
 from components.errors import InvalidInputError
 
+CASES = "cases"  # in a manifest's metadata: the score of each case, with which later ones are compared
+
 
 class Parts(TypedDict, total=False):
     """Further parts of a training: saved if given, filled if given.
@@ -60,3 +62,9 @@ def parts_of(options: SaveOptions) -> Parts:
         sampler=options.get("sampler"),
         early_stopping=options.get("early_stopping"),
     )
+
+
+def metadata_of(options: SaveOptions) -> dict[str, Any]:
+    """What a save adds to the metadata of its checkpoint."""
+    cases = options.get("cases")
+    return ({CASES: dict(cases)} if cases else {}) | dict(options.get("metadata") or {})

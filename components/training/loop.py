@@ -1,6 +1,6 @@
 """One epoch of training and one pass of evaluation; the caller owns the loop over epochs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ def train_epoch(
     epoch: int,
     precision: Precision = "fp32",
     reference: ReferenceTerms | None = None,
+    after_step: Callable[[], object] | None = None,
 ) -> dict[str, float]:
     """Train one epoch in place.
 
@@ -47,6 +48,7 @@ def train_epoch(
         epoch: 1-based, for error messages.
         precision: `bf16` runs the forward pass under autocast.
         reference: watches every batch; its means come back as `reference_<term>`.
+        after_step: called after each step of the optimiser, as for a moving average of the weights.
 
     Returns:
         `train_loss` and, for each term, its unweighted `loss_<term>` and `weighted_<term>`; means over cases. Where the
@@ -70,6 +72,8 @@ def train_epoch(
         check_finite(parts, epoch, f"batch {step}", {"images": images, "logits": outputs[0], "target": target})
         parts.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         optimizer.step()
+        if after_step is not None:
+            after_step()
         means.add(parts, cases=len(images))
         if reference is not None:
             reference.add(outputs[0].detach(), target)

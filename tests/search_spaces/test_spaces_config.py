@@ -87,7 +87,7 @@ def test_a_presets_condition_that_can_no_longer_hold_falls_away() -> None:
         "parameters": {"checkpoint.strategy": {"choice": ["best", "epoch"]}},
     }
     names = [parameter.name for parameter in Space.from_config(config).parameters]
-    assert names == ["checkpoint.strategy"]
+    assert names == ["checkpoint.averaging", "checkpoint.ema_decay", "checkpoint.strategy"]
 
 
 def test_all_problems_of_a_study_file_come_at_once() -> None:

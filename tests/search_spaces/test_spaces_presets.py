@@ -10,8 +10,10 @@ from search_spaces import PRESETS, Space, SpaceError, baselines, preset
         (
             "checkpoint_strategies",
             [
-                "checkpoint.strategy  one of best, epoch, interval",
-                "checkpoint.interval  int 2 to 5, when checkpoint.strategy is interval",
+                "checkpoint.averaging  one of none, ema, swa, soup",
+                "checkpoint.ema_decay  float 0.9 to 0.999, when checkpoint.averaging is ema",
+                "checkpoint.strategy   one of best, epoch, interval, adaptive",
+                "checkpoint.interval   int 2 to 5, when checkpoint.strategy is interval",
             ],
         ),
         (
@@ -31,7 +33,7 @@ def test_presets_are_what_the_documentation_says(name: str, lines: list[str]) ->
 
 def test_all_presets_fit_together_in_every_mode() -> None:
     for mode in ("binary", "multilabel", "multiclass"):
-        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 7
+        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 9
 
 
 def test_classes_have_ce_in_place_of_bce() -> None:

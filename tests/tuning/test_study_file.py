@@ -341,7 +341,7 @@ def test_sampled_values_are_laid_over_and_checked() -> None:
 
 def test_checkpoints_kept_by_default_depend_on_the_strategy() -> None:
     def keep(strategy: str, **settings: Any) -> Any:
-        return StudyConfig.load(MINIMAL | {"checkpoint": {"strategy": strategy, **settings}}).checkpoint.keep
+        return StudyConfig.load(MINIMAL | {"checkpoint": {"strategy": strategy, **settings}}).keep
 
     assert (keep("best"), keep("all"), keep("all", max_checkpoints=3)) == (1, None, 3)
 

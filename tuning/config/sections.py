@@ -23,6 +23,9 @@ _Positive = Annotated[int, Field(ge=1)]
 _PathText = Annotated[str, Field(min_length=1)]
 
 
+_SOUP_INGREDIENTS = 3  # checkpoints kept for a soup unless said otherwise
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -211,7 +214,22 @@ class CheckpointConfig(_Section):
     )
     interval: _Positive = Field(5, description="epochs between checkpoints of the strategy `interval`")
     max_checkpoints: _Positive | None = Field(
-        None, description="best checkpoints kept a trial, beside the latest; default 1, and no limit for `all`"
+        None,
+        description="best checkpoints kept a trial, beside the latest; default 1, where soups may be made 3, and no "
+        "limit for `all`",
+    )
+    averaging: Literal["none", "ema", "swa", "soup"] = Field(
+        "none",
+        description="which weights are validated and kept: the network's own, their moving average over steps (ema) or "
+        "mean over the last epochs (swa), or at the end the mean of those best checkpoints that gain by it (soup)",
+    )
+    ema_decay: float = Field(
+        0.99, ge=0, lt=1, description="what the moving average keeps a step; 0.999 where an epoch has hundreds of steps"
+    )
+    swa_start: float = Field(0.75, ge=0, lt=1, description="share of the epochs after which `swa` begins")
+    compare_averages: bool = Field(
+        False,  # noqa: FBT003
+        description="also validate the network's own weights, ema and swa each epoch, and a soup at the end",
     )
 
     max_gib: float | None = Field(
@@ -219,11 +237,6 @@ class CheckpointConfig(_Section):
         gt=0,
         description="all checkpoints of the study together, in GiB; the worst ended trials give theirs up first",
     )
-
-    @property
-    def keep(self) -> int | None:
-        """How many best checkpoints are kept; None keeps all."""
-        return None if self.strategy == "all" and self.max_checkpoints is None else self.max_checkpoints or 1
 
 
 class SearchConfig(_Section):
@@ -307,9 +320,32 @@ class StudyConfig(_Section):
                 f"scheduler.grace: {self.scheduler.grace} is beyond training.epochs, which is {self.training.epochs}. "
                 "Hint: lower grace, or set scheduler.type: none."
             )
+        if self.checkpoint.max_checkpoints == 1 and self.may_make_soups:
+            problems.append(
+                "checkpoint.max_checkpoints: found 1, but a soup of one checkpoint is that one. Hint: keep 2 or more."
+            )
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def may_make_soups(self) -> bool:
+        """Whether a trial may average its best checkpoints at the end."""
+        space = self.search.space
+        searched = "checkpoint_strategies" in (space.get("presets") or ()) or "checkpoint.averaging" in (
+            space.get("parameters") or ()
+        )
+        return searched or self.checkpoint.averaging == "soup" or self.checkpoint.compare_averages
+
+    @property
+    def keep(self) -> int | None:
+        """How many best checkpoints each trial keeps; None keeps all."""
+        checkpoint = self.checkpoint
+        if checkpoint.max_checkpoints is not None:
+            return checkpoint.max_checkpoints
+        if checkpoint.strategy == "all":
+            return None
+        return _SOUP_INGREDIENTS if self.may_make_soups else 1
 
     @property
     def budget(self) -> int:
