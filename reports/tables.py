@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from tuning.record import StudyDirectory, TrialEntry, open_journal
-from tuning.record.jsonl import replace_text
 
 TRIAL_COLUMNS = (
     "number",
@@ -56,18 +55,6 @@ def epochs_table(directory: str | Path) -> pd.DataFrame:
         for _, row in sorted(study.trial(entry.number).epochs().items())
     ]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["number", "epoch", "val_dice"])
-
-
-def write_tables(directory: str | Path) -> list[Path]:
-    """Write `trials.csv` and `epochs.csv` into the study's report folder and return their paths."""
-    study = StudyDirectory(Path(directory))
-    study.reports.mkdir(exist_ok=True)
-    written = []
-    for name, text in (("trials", trials_csv(study.root)), ("epochs", epochs_table(study.root).to_csv(index=False))):
-        path = study.reports / f"{name}.csv"
-        replace_text(path, text)
-        written.append(path)
-    return written
 
 
 def trials_csv(directory: str | Path) -> str:

@@ -105,9 +105,12 @@ def report(
     """Print the table of trials, and write the tables into the study."""
     del debug
     from reports import write_tables  # noqa: PLC0415
+    from reports.strategies import strategies_text  # noqa: PLC0415
     from reports.summary import trials_text  # noqa: PLC0415
 
     typer.echo(trials_text(directory, form.value), nl=False)
+    if form is TableFormat.TABLE and (strategies := strategies_text(directory)):
+        typer.echo(f"\n{strategies}")
     for path in write_tables(directory):
         typer.echo(f"written: {path}", err=True)
 

@@ -14,6 +14,7 @@ from torch import nn
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.catalog import Catalog
 from components.checkpoints.decisions import Decision, DecisionLog
+from components.checkpoints.foreign import restore_foreign
 from components.checkpoints.format import (
     NonFiniteWeightsError,
     Stateful,
@@ -288,7 +289,7 @@ class CheckpointManager:
 
         Args:
             which: `best`, `latest`, an epoch, or a path. Of `best` and `latest` a damaged one is set aside and the next
-                valid one used.
+                valid one used. A path may also be a file that another program saved, see `read_foreign`.
             model: filled, if given.
             optimizer: filled, if given.
             scheduler: filled, if given.
@@ -315,7 +316,8 @@ class CheckpointManager:
         if isinstance(which, int):
             return self._read(self._settled().of_epoch(which), state)
         if which not in ("best", "latest"):
-            return restore_checkpoint(Path(which), state)
+            path = Path(which)
+            return restore_foreign(path, state) if path.is_file() else restore_checkpoint(path, state)
         find = self._catalog.best if which == "best" else self._catalog.latest
         while (record := find()) is not None:
             try:

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors.torch import load
 from torch import nn
 
+from components.checkpoints.foreign import describe_misfit
 from components.dotted import import_object
 from components.errors import ComponentError
-from components.training.pretrained import describe_misfit
 
 BUNDLE, WEIGHTS, METRICS = "bundle.json", "model.safetensors", "metrics.json"
 FORMAT_VERSION = 1

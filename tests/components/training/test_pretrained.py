@@ -79,10 +79,10 @@ def test_names_and_shapes_that_differ_are_told(tmp_path: Path) -> None:
 
 
 def test_of_many_differences_three_are_told(tmp_path: Path) -> None:
-    path = save_plain({f"module.{name}": tensor for name, tensor in weights().items()}, tmp_path)
+    path = save_plain({f"inner.{name}": tensor for name, tensor in weights().items()}, tmp_path)
     assert refused(path) == (
-        f"model.weights: {path} has module.0.bias, which the network has not; has module.0.weight, which the network "
-        f"has not; has module.1.bias, which the network has not; and 11 more. {HINT}"
+        f"model.weights: {path} has inner.0.bias, which the network has not; has inner.0.weight, which the network "
+        f"has not; has inner.1.bias, which the network has not; and 11 more. {HINT}"
     )
     assert "misses 0.bias; misses 0.weight; misses 1.bias; and 4 more." in refused(save_plain({}, tmp_path))
 
@@ -122,7 +122,7 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, *, zipped: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [torch.ones(3), [torch.ones(3)], {"model": {"w": torch.ones(3)}}, {"w": torch.ones(3), "epoch": 3}]
+    "content", [torch.ones(3), [torch.ones(3)], {"network": {"w": torch.ones(3)}}, {"w": torch.ones(3), "epoch": 3}]
 )
 def test_what_is_no_state_dict_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "w.pt")

@@ -1,0 +1,151 @@
+"""What each trial's checkpoint strategy cost and kept, and how averages of its weights compare."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from components.checkpoints import read_decisions
+from reports.tables import epochs_table, load_trials
+from reports.text import drawn
+from tuning.record import StudyDirectory, trial_label
+
+_MIB = 1 << 20
+_DICE_OF = "dice_of_"  # begins the columns of an epoch's row that compare averages
+_COLUMNS = (
+    "trial",
+    "averaging",
+    "strategy",
+    "best Dice",
+    "saves",
+    "MiB written",
+    "waited %",
+    "kept",
+    "MiB kept",
+    "soup",
+)
+_NAMES = {"raw": "network", "ema": "EMA", "swa": "SWA", "soup": "soup"}
+
+
+def strategies_table(directory: str | Path) -> pd.DataFrame:
+    """A row a trial: its strategy, what saving cost, what is kept.
+
+    Args:
+        directory: study directory.
+
+    Returns:
+        Columns `number`, `baseline`, `averaging`, `strategy` (with its interval), `best_dice`, `saves`, `mib_written`,
+        `waited_percent` (of training, for saving), `kept` (checkpoints still there), `mib_kept` and `soup_size` (1
+        where a soup gained nothing, empty where none was tried).
+
+    Raises:
+        StudyNotFoundError: there is no study.
+    """
+    study = StudyDirectory(Path(directory))
+    base = study.read()["settings"]["checkpoint"]
+    rows = [_row(study, trial, base) for trial in load_trials(directory).itertuples()]
+    return pd.DataFrame(rows)
+
+
+def averages_table(directory: str | Path) -> pd.DataFrame:
+    """Best and last epoch of each trial beside the averages of the same training at its end.
+
+    Returns:
+        Columns `number`, `best` and `last` (Dice of the network itself), and those of `ema`, `swa` and `soup` that were
+        compared; only trials that were trained to the end. Empty without `checkpoint.compare_averages`.
+    """
+    epochs, trials = epochs_table(directory), load_trials(directory)
+    if f"{_DICE_OF}raw" not in epochs:
+        return pd.DataFrame()
+    rows = []
+    for number in trials[trials["state"] == "complete"]["number"]:
+        own = epochs[epochs["number"] == number]
+        last = own.iloc[-1]
+        averages = {name: last.get(f"{_DICE_OF}{name}") for name in ("ema", "swa", "soup")}
+        found = {name: value for name, value in averages.items() if value is not None}
+        rows.append({"number": number, "best": own[f"{_DICE_OF}raw"].max(), "last": last[f"{_DICE_OF}raw"], **found})
+    return pd.DataFrame(rows)
+
+
+def strategies_text(directory: str | Path) -> str:
+    """Both tables for a terminal; empty where the study neither searched strategies nor compared averages."""
+    trials = load_trials(directory)
+    searched = any(name.startswith("checkpoint.") for params in trials["params"] for name in params)
+    parts = []
+    if searched:
+        rows = strategies_table(directory).sort_values("best_dice", ascending=False)
+        parts.append("checkpoint strategies\n" + drawn(_COLUMNS, [_cells(row) for row in rows.itertuples()]))
+    averages = averages_table(directory)
+    if not averages.empty:
+        parts.append("averages of the same training, Dice at its end\n" + _averages_text(averages, trials))
+    return "\n\n".join(parts)
+
+
+def _row(study: StudyDirectory, trial: Any, base: dict[str, Any]) -> dict[str, Any]:
+    folder = study.trial(trial.number)
+    chosen = {name.removeprefix("checkpoint."): value for name, value in trial.params.items() if "checkpoint." in name}
+    settings = base | chosen
+    decisions = read_decisions(folder.decisions) if folder.decisions.exists() else []
+    waited, trained = (sum(getattr(d, name) for d in decisions) for name in ("seconds", "epoch_seconds"))
+    kept = folder.checkpoints()
+    sizes = [row["soup_size"] for row in folder.epochs().values() if "soup_size" in row]
+    interval = f" of {settings['interval']}" if settings["strategy"] == "interval" else ""
+    decay = f" {settings['ema_decay']:.3g}" if settings["averaging"] == "ema" else ""
+    return {
+        "number": trial.number,
+        "baseline": trial.baseline,
+        "averaging": settings["averaging"] + decay,
+        "strategy": settings["strategy"] + interval,
+        "best_dice": trial.best_dice,
+        "saves": sum(bool(decision.path) for decision in decisions),
+        "mib_written": sum(decision.bytes for decision in decisions) / _MIB,
+        "waited_percent": 100 * waited / (waited + trained) if waited + trained else 0.0,
+        "kept": len(kept),
+        "mib_kept": sum(line["bytes"] for line in kept) / _MIB,
+        "soup_size": max(sizes, default=None),
+    }
+
+
+_COLUMNS = (
+    "trial",
+    "averaging",
+    "strategy",
+    "best Dice",
+    "saves",
+    "MiB written",
+    "waited %",
+    "kept",
+    "MiB kept",
+    "soup",
+)
+
+
+def _cells(row: Any) -> list[str]:
+    return [
+        trial_label(row.number, row.baseline),
+        row.averaging,
+        row.strategy,
+        "" if pd.isna(row.best_dice) else f"{row.best_dice:.4f}",
+        str(row.saves),
+        f"{row.mib_written:.1f}",
+        f"{row.waited_percent:.2f}",
+        str(row.kept),
+        f"{row.mib_kept:.1f}",
+        "" if pd.isna(row.soup_size) else f"{row.soup_size:.0f}",
+    ]
+
+
+def _averages_text(averages: pd.DataFrame, trials: pd.DataFrame) -> str:
+    labels = {
+        number: trial_label(number, name) for number, name in zip(trials["number"], trials["baseline"], strict=True)
+    }
+    names = [name for name in averages.columns if name != "number"]
+    rows = [[labels[row["number"]], *(_short(row[name]) for name in names)] for _, row in averages.iterrows()]
+    means = [fmean(averages[name].dropna()) if averages[name].notna().any() else None for name in names]
+    titles = [_NAMES.get(name, f"{name} epoch") for name in names]
+    return drawn(("trial", *titles), [*rows, ["mean", *map(_short, means)]])
+
+
+def _short(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.4f}"
