@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +41,12 @@ def replace_file(path: Path, content: bytes) -> None:
     write_file(temporary, content, durable=True)
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; what cannot be removed stays."""
+    with suppress(OSError):  # `ignore_errors` lets an error of closing through
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def hash_file(path: Path) -> str:

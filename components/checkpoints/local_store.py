@@ -6,12 +6,13 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from components.checkpoints.files import replace_file, sync_folder
+from components.checkpoints.files import remove_folder, replace_file, sync_folder
 from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
-from components.errors import CheckpointError
+from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError
 
 _logger = logging.getLogger(__name__)
 HIDDEN = "."  # begins the names of what is no checkpoint yet, or no longer
@@ -53,7 +54,7 @@ class LocalStore:
         self._root.mkdir(parents=True, exist_ok=True)
         self._clean()
         self._records = self._read_all()
-        self._write_index()
+        self._try_index()
 
     def save(self, name: str, write: Write) -> CheckpointRecord:
         """Write a checkpoint durably; on a full disk, leftovers are removed and the write is tried once more.
@@ -61,9 +62,6 @@ class LocalStore:
         Raises:
             CheckpointError: it cannot be written; the earlier checkpoints are untouched.
         """
-        if not self._root.is_dir():
-            raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
-        name = self._unused(name)
         try:
             record = self._write(name, write)
         except CheckpointError:
@@ -84,30 +82,45 @@ class LocalStore:
 
     def remove(self, record: CheckpointRecord) -> None:
         """Rename the checkpoint away, then delete it: at no moment is it half there. If it can't be, it stays."""
-        trash = record.path.with_name(_TRASH + record.path.name)
         try:
-            record.path.rename(trash)
+            trash = _rename_to_trash(record.path)
         except OSError as error:
             _logger.warning("%s could not be removed and stays: %s", record.path, error)
             return
         self._forget(record)
-        shutil.rmtree(trash, ignore_errors=True)
+        remove_folder(trash)
 
     def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
-        """Rename a damaged checkpoint so that it no longer counts; its files stay for inspection."""
+        """Rename a damaged checkpoint so that it no longer counts; its files stay for inspection.
+
+        Raises:
+            CheckpointError: the whole directory is gone, so that the checkpoint may be well in another place.
+        """
+        self._require_root()
         self._forget(record)
         self._rename_damaged(record.path, error)
 
     def _write(self, name: str, write: Write) -> CheckpointRecord:
+        self._require_root()
+        name = self._unused(name)
         temporary, target = self._root / (_TEMPORARY + name), self._root / name
         self._check_space()
         try:
             write(temporary)
             temporary.rename(target)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(self._root)
-        return read_record(target)[0]
+            remove_folder(temporary)
+        try:
+            sync_folder(self._root)
+            return read_record(target)[0]
+        except OSError:
+            with suppress(OSError):  # a save that fails must not turn up as a checkpoint at the next start
+                remove_folder(_rename_to_trash(target))
+            raise
+
+    def _require_root(self) -> None:
+        if not self._root.is_dir():
+            raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
 
     def _check_space(self) -> None:
         """Refuse before anything is written when not even the largest checkpoint so far would fit."""
@@ -132,9 +145,11 @@ class LocalStore:
         return next(candidate for candidate in candidates if candidate not in taken)
 
     def _clean(self) -> None:
-        for path in self._root.iterdir():
-            if path.name.startswith((_TEMPORARY, _TRASH)):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        """Remove what was left half done; what cannot be removed now waits for the next time."""
+        with suppress(OSError):
+            for path in self._root.iterdir():
+                if path.name.startswith((_TEMPORARY, _TRASH)):
+                    remove_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _read_all(self) -> list[CheckpointRecord]:
         records = []
@@ -143,14 +158,19 @@ class LocalStore:
                 continue
             try:
                 records.append(verify_checkpoint(path))
-            except CheckpointError as error:
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 self._rename_damaged(path, error)
+            except CheckpointError as error:
+                _logger.warning("%s does not count and is left alone: %s", path, error)
         return sorted(records, key=lambda record: (record.epoch, record.created))
 
     def _rename_damaged(self, path: Path, error: CheckpointError) -> None:
         aside = path.with_name(_DAMAGED + path.name)
-        if path.exists():
+        try:
             path.rename(aside)
+        except OSError as reason:
+            _logger.warning("%s is damaged (%s) and does not count, but could not be set aside: %s", path, error, reason)
+            return
         _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
 
     def _forget(self, record: CheckpointRecord) -> None:
@@ -167,6 +187,12 @@ class LocalStore:
     def _write_index(self) -> None:
         index = [{"path": r.path.name, "epoch": r.epoch, "sha256": r.manifest_sha256} for r in self._records]
         replace_file(self._root / INDEX, (json.dumps(index, indent=1) + "\n").encode())
+
+
+def _rename_to_trash(path: Path) -> Path:
+    trash = path.with_name(_TRASH + path.name)
+    path.rename(trash)
+    return trash
 
 
 def is_checkpoint(path: Path) -> bool:
