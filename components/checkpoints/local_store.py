@@ -169,7 +169,7 @@ class LocalStore:
         try:
             path.rename(aside)
         except OSError as reason:
-            _logger.warning("%s is damaged (%s) and does not count, but could not be set aside: %s", path, error, reason)
+            _logger.warning("%s is damaged (%s), does not count, and could not be set aside: %s", path, error, reason)
             return
         _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
 

@@ -75,8 +75,9 @@ def read_record(directory: Path) -> tuple[CheckpointRecord, dict[str, tuple[int,
         CheckpointError: the system does not let it be read now.
     """
     path = directory / MANIFEST
-    if directory.is_symlink() or path.is_symlink():
-        raise CheckpointDamagedError(f"{directory}: is a symbolic link, which a checkpoint never is.")
+    for part in (directory, path):
+        if part.is_symlink():
+            raise CheckpointDamagedError(f"{part}: is a symbolic link, which no part of a checkpoint is.")
     with _reading(path):
         if path.exists() and not path.is_file():
             raise CheckpointDamagedError(f"{path}: no plain file.")

@@ -12,9 +12,9 @@ from typing import Any, Self
 import pytest
 
 _CALLS = (
-    "open close read write ftruncate fsync rename replace link mkdir unlink remove rmdir listdir scandir stat lstat "
-    "statvfs utime"
-).split()
+    *("open", "close", "read", "write", "ftruncate", "fsync", "rename", "replace", "link", "mkdir"),
+    *("unlink", "remove", "rmdir", "listdir", "scandir", "stat", "lstat", "statvfs", "utime"),
+)
 _AFTER = "close"  # fails when it has been done: what was open is never left open
 
 

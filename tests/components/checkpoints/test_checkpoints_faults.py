@@ -17,6 +17,8 @@ _SCORES = {1: 0.9, 2: 0.2, 3: 0.5, 4: 0.1, 5: 0.1}
 CODES = [pytest.param(errno.EIO, id="EIO"), pytest.param(errno.ENOSPC, id="ENOSPC")]
 TIMES = [pytest.param(1, id="once"), pytest.param(10**6, id="from then on")]
 WAYS = [pytest.param(False, id="in the loop"), pytest.param(True, id="in the background")]
+_FAULT = "EIO or ENOSPC, once or from then on, at a file operation of a save with its prune, in the loop or background"
+_OUTCOME = "a valid checkpoint or a CheckpointError; what was durable is there and verifies; the next save works"
 _STEP = 7  # the sample of `make test`: each seventh operation, another seventh for each combination
 
 
@@ -86,8 +88,8 @@ def fail_each_operation_of_a_save(
 
 
 @pytest.mark.fault(
-    fault="EIO or ENOSPC, once or from then on, at a file operation of a save with its prune, in the loop or background",
-    outcome="the save returns a valid checkpoint or raises CheckpointError; what was durable is there; the next save works",
+    fault=_FAULT,
+    outcome=_OUTCOME,
     cases="each seventh operation",
 )
 @pytest.mark.parametrize("background", WAYS)
@@ -101,8 +103,8 @@ def test_an_operation_of_a_save_that_fails_costs_nothing_durable_and_training_ca
 
 @pytest.mark.faults
 @pytest.mark.fault(
-    fault="EIO or ENOSPC, once or from then on, at a file operation of a save with its prune, in the loop or background",
-    outcome="the save returns a valid checkpoint or raises CheckpointError; what was durable is there; the next save works",
+    fault=_FAULT,
+    outcome=_OUTCOME,
     cases="every operation",
 )
 @pytest.mark.parametrize("background", WAYS)
