@@ -1,8 +1,8 @@
 """Forks processes that save and prune checkpoints, and kills each with SIGKILL; so torch is imported once.
 
 python killed_saves.py, then on its input a line `FOLDER in_the_loop|in_the_background SAVES SECONDS` for each kill,
-which comes so many seconds after so many saves. It answers with the epochs that the killed process had said were saved. A
-process goes on where the folder's latest checkpoint is.
+which comes so many seconds after so many saves. It answers with the epochs that the killed process had said were saved.
+A process goes on where the folder's latest checkpoint is.
 """
 
 import os
