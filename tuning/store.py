@@ -122,6 +122,9 @@ class TuneStore:
         """Whether it is; never."""
         return False
 
+    def close(self) -> None:
+        """Keep what is staged: it may still have to be reported."""
+
 
 class FoldStore:
     """The checkpoints of one fold of a trial; what is best in a fold is decided among its own.
@@ -136,7 +139,7 @@ class FoldStore:
         self._store, self._first, self._last = store, first, last
         self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
         self.reading, self.pin, self.is_pinned = store.reading, store.pin, store.is_pinned
-        self.decided, self.persisted = store.decided, store.persisted
+        self.close, self.decided, self.persisted = store.close, store.decided, store.persisted
 
     def records(self) -> list[CheckpointRecord]:
         """Every checkpoint that the fold made."""

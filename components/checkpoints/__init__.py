@@ -9,7 +9,7 @@ from components.checkpoints.background import SaveHandle
 from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.inspection import Inspected, inspect_checkpoints
-from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.local_store import LocalStore
 from components.checkpoints.maintenance import Change, prune_checkpoints, repair_checkpoints
 from components.checkpoints.manager import CheckpointManager
 from components.checkpoints.policies import (
@@ -25,6 +25,7 @@ from components.checkpoints.record import CheckpointRecord, verify_checkpoint
 from components.checkpoints.replay import Replayed, compare_policies, replay
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.sharing import lease as lease_checkpoint
+from components.checkpoints.store import Store
 from components.checkpoints.strategies import STRATEGIES, make_save_policy
 from components.checkpoints.trace import Step, Trace
 

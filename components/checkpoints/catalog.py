@@ -1,8 +1,8 @@
 """The checkpoints of one model in a store: which is best, which is the latest, which stay."""
 
-from components.checkpoints.local_store import Store
 from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy, latest
+from components.checkpoints.store import Store
 from components.errors import CheckpointNotFoundError
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +42,12 @@ def replace_file(path: Path, content: bytes, *, temporary: Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; what cannot be removed stays."""
+    with suppress(OSError):  # `ignore_errors` lets an error of closing through
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def hash_file(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ from components.checkpoints.record import (
 )
 from components.checkpoints.tensor_file import write_tensors
 from components.checkpoints.tree import has_non_finite, join_tree, on_cpu, split_tree
-from components.errors import CheckpointError, InvalidInputError
+from components.errors import CheckpointDamagedError, CheckpointError, InvalidInputError
 
 PARTS = ("optimizer", "scheduler", "scaler", "ema", "loss_schedule", "sampler", "early_stopping")
 
@@ -185,20 +187,38 @@ def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecor
     """
     directory = Path(directory)
     record = verify_checkpoint(directory)
-    tensors = load((directory / STATE).read_bytes())
-    saved = join_tree(json.loads((directory / STATE_JSON).read_bytes()), tensors)
+    weights, saved = _parse(directory)
     wanted = {name: part for name in PARTS if (part := getattr(state, name)) is not None}
     missing = [name for name in wanted if saved.get(name) is None]
     if missing or (state.rng and saved.get("rng") is None):
         raise CheckpointError(f"{directory}: holds no {', '.join(missing or ['rng'])}. Hint: load without it.")
     if state.model is not None:
-        state.model.load_state_dict(load((directory / MODEL).read_bytes()) | saved["model_extra"])
+        state.model.load_state_dict(weights | saved["model_extra"])
     for name, part in wanted.items():
         part.load_state_dict(saved[name])
     if state.rng:
         restore_random_state(saved["rng"])
     state.extra.update(saved["extra"])
     return record
+
+
+def _parse(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights and the other parts' state. The manifest vouches for the files, but anyone can write a manifest."""
+    with _parsing(directory / MODEL) as path:
+        weights = load(path.read_bytes())
+    with _parsing(directory / STATE) as path:
+        tensors = load(path.read_bytes())
+    with _parsing(directory / STATE_JSON) as path:
+        saved = join_tree(json.loads(path.read_bytes()), tensors)
+        return weights, {**saved, "model_extra": dict(saved["model_extra"]), "extra": dict(saved["extra"])}
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointDamagedError(f"{path}: cannot be read ({error!r}).") from error
 
 
 def _split_model(model: nn.Module, weights: dict[str, Tensor], *, copied: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stores: a local directory with the full durable protocol, and the protocol that other stores follow."""
+"""Checkpoints in a local directory, with the full durable protocol."""
 
 import errno
 import itertools
@@ -7,14 +7,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
-from components.checkpoints.files import replace_file, sync_folder
+from components.checkpoints.files import remove_folder, replace_file, sync_folder
 from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
 from components.checkpoints.sharing import Presence, clear_dead_users, is_alive, lease, remove_unless_leased
-from components.errors import CheckpointError, DiskFullError
+from components.checkpoints.store import Write
+from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError, DiskFullError
 
 _logger = logging.getLogger(__name__)
 HIDDEN = "."  # begins the names of what is no checkpoint yet, or no longer
@@ -22,33 +22,6 @@ _TEMPORARY, _TRASH, _DAMAGED = ".tmp-", ".trash-", ".damaged-"
 _PINNED = ".pinned"
 INDEX = "index.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-Write = Callable[[Path], CheckpointRecord]
-
-
-class Store(Protocol):
-    """Where checkpoints are kept."""
-
-    def save(self, name: str, write: Write) -> CheckpointRecord:
-        """Have `write` fill a new directory and make it a checkpoint."""
-
-    def records(self) -> list[CheckpointRecord]:
-        """The checkpoints, oldest epoch first."""
-
-    def reading(self, record: CheckpointRecord) -> AbstractContextManager[Path]:
-        """A local directory with the checkpoint's files, which stays as long as it is read."""
-
-    def remove(self, record: CheckpointRecord) -> None:
-        """Give a checkpoint up, unless somebody reads it."""
-
-    def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
-        """Put a damaged checkpoint where it does not count."""
-
-    def pin(self, record: CheckpointRecord, *, pinned: bool) -> None:
-        """Mark a checkpoint as one that is never removed, or take the mark away."""
-
-    def is_pinned(self, record: CheckpointRecord) -> bool:
-        """Whether it is marked so."""
 
 
 class LocalStore:
@@ -70,6 +43,7 @@ class LocalStore:
         self._root.mkdir(parents=True, exist_ok=True)
         self._presence = Presence(self._root)
         self._known: dict[Path, CheckpointRecord] = {}
+        self._left_alone: set[Path] = set()
         self._clean()
         self._look(verify_checkpoint)
         self._try_index()
@@ -81,8 +55,6 @@ class LocalStore:
             DiskFullError: it does not fit; the earlier checkpoints are untouched.
             CheckpointError: it cannot be written for another reason; they are untouched as well.
         """
-        if not self._root.is_dir():
-            raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
         try:
             record = self._write(name, write)
         except CheckpointError:
@@ -99,8 +71,11 @@ class LocalStore:
 
     def records(self) -> list[CheckpointRecord]:
         """The checkpoints, oldest epoch first; also what another process has saved or removed meanwhile."""
-        if self._root.is_dir():
-            self._look(lambda path: read_record(path)[0])
+        try:
+            if self._root.is_dir():
+                self._look(lambda path: read_record(path)[0])
+        except OSError as error:
+            _logger.warning("%s cannot be looked at, only what is known counts: %s", self._root, error)
         return sorted(self._known.values(), key=lambda record: (record.epoch, record.created))
 
     @contextmanager
@@ -115,8 +90,8 @@ class LocalStore:
 
     def remove(self, record: CheckpointRecord) -> None:
         """Rename the checkpoint away, then delete it: at no moment is it half there. If it can't be, it stays."""
-        trash = record.path.with_name(f"{_TRASH}{self._presence.announce()}-{record.path.name}")
         try:
+            trash = self._trash(record.path)
             if not remove_unless_leased(record.path, lambda path: path.rename(trash)):
                 return
         except FileNotFoundError:
@@ -125,10 +100,15 @@ class LocalStore:
             _logger.warning("%s could not be removed and stays: %s", record.path, error)
             return
         self._forget(record)
-        shutil.rmtree(trash, ignore_errors=True)
+        remove_folder(trash)
 
     def set_aside(self, record: CheckpointRecord, error: CheckpointError) -> None:
-        """Rename a damaged checkpoint so that it no longer counts; its files stay for inspection."""
+        """Rename a damaged checkpoint so that it no longer counts; its files stay for inspection.
+
+        Raises:
+            CheckpointError: the whole directory is gone, so that the checkpoint may be well in another place.
+        """
+        self._require_root()
         self._rename_damaged(record.path, error)
         self._forget(record)
 
@@ -139,19 +119,40 @@ class LocalStore:
         sync_folder(record.path)
 
     def is_pinned(self, record: CheckpointRecord) -> bool:
-        """Whether it is marked so."""
-        return (record.path / _PINNED).exists()
+        """Whether it is marked so; where that cannot be seen, it is taken to be."""
+        try:
+            return (record.path / _PINNED).exists()
+        except OSError as error:
+            _logger.warning("%s cannot be looked at and stays: %s", record.path, error)
+            return True
+
+    def close(self) -> None:
+        """Be no user of the directory any more, until the next save."""
+        self._presence.leave()
 
     def _write(self, name: str, write: Write) -> CheckpointRecord:
+        self._require_root()
         temporary = self._root / f"{_TEMPORARY}{self._presence.announce()}-{name}"
         self._check_space()
         try:
             write(temporary)
             target = self._rename_to_unused(temporary, name)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(self._root)
-        return read_record(target)[0]
+            remove_folder(temporary)
+        try:
+            sync_folder(self._root)
+            return read_record(target)[0]
+        except OSError:
+            with suppress(OSError):  # a save that fails must not turn up as a checkpoint at the next start
+                remove_folder(target.rename(self._trash(target)))
+            raise
+
+    def _trash(self, path: Path) -> Path:
+        return path.with_name(f"{_TRASH}{self._presence.announce()}-{path.name}")
+
+    def _require_root(self) -> None:
+        if not self._root.is_dir():
+            raise CheckpointError(f"{self._root}: is no longer there. Hint: was it moved or removed during training?")
 
     def _rename_to_unused(self, temporary: Path, name: str) -> Path:
         """A rename never replaces a checkpoint, which is a directory that is not empty: whoever comes first has it."""
@@ -185,11 +186,14 @@ class LocalStore:
             ) from error
 
     def _clean(self) -> None:
-        """Remove what this process, or one that was killed, has left half done."""
-        own = [path for prefix in (_TEMPORARY, _TRASH) for path in self._root.glob(f"{prefix}{self._presence.name}-*")]
-        for path in (*own, *leftovers(self._root)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        clear_dead_users(self._root)
+        """Remove what this process, or one that was killed, has left half done; what cannot be removed now waits."""
+        with suppress(OSError):
+            own = [
+                path for prefix in (_TEMPORARY, _TRASH) for path in self._root.glob(f"{prefix}{self._presence.name}-*")
+            ]
+            for path in (*own, *leftovers(self._root)):
+                remove_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
+            clear_dead_users(self._root)
 
     def _look(self, read: Callable[[Path], CheckpointRecord]) -> None:
         """Take up what has come since the last look, and forget what has gone."""
@@ -199,14 +203,21 @@ class LocalStore:
         for path in sorted(present - self._known.keys()):
             try:
                 self._known[path] = read(path)
-            except CheckpointError as error:
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 if path.exists():  # or else another process has removed it since
                     self._rename_damaged(path, error)
+            except CheckpointError as error:
+                if path not in self._left_alone:
+                    _logger.warning("%s does not count and is left alone: %s", path, error)
+                self._left_alone.add(path)
 
     def _rename_damaged(self, path: Path, error: CheckpointError) -> None:
         aside = path.with_name(_DAMAGED + path.name)
-        with suppress(FileNotFoundError):  # another process was faster
+        try:
             path.rename(aside)
+        except OSError as reason:
+            _logger.warning("%s is damaged (%s), does not count, and could not be set aside: %s", path, error, reason)
+            return
         _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
 
     def _forget(self, record: CheckpointRecord) -> None:

@@ -22,7 +22,7 @@ from components.checkpoints.format import (
     restore_checkpoint,
     take_snapshot,
 )
-from components.checkpoints.local_store import LocalStore, Store
+from components.checkpoints.local_store import LocalStore
 from components.checkpoints.options import CASES, Parts, SaveOptions, metadata_of, parts_of
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric
 from components.checkpoints.progress import Progress
@@ -30,6 +30,7 @@ from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.saver import Saver
 from components.checkpoints.signals import SignalWatch
+from components.checkpoints.store import Store
 from components.checkpoints.strategies import make_save_policy
 from components.errors import (
     CheckpointDamagedError,
@@ -258,6 +259,7 @@ class CheckpointManager:
             self._saver.close()
         finally:
             self._signals.close()
+            self._store.close()
 
     def __enter__(self) -> Self:
         """Return the manager; leaving the block closes it."""

@@ -7,7 +7,7 @@ lasts, and no clock is asked.
 import logging
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,16 +31,24 @@ class Presence:
         self._root = root
         self.name = uuid4().hex[:_ID_LENGTH]
         self._lock: FileLock | None = None
+        self._end: Callable[[], object] = lambda: None
 
     def announce(self) -> str:
         """Be alive to others from now on; returns the name."""
         if self._lock is None:
+            self._root.stat()  # the lock would make what has been moved away anew
             path = self._root / (_USER + self.name)
             lock = FileLock(path, thread_local=False)  # let go by whichever thread ends it
             lock.acquire()
             self._lock = lock
-            weakref.finalize(self, _leave, lock, path)
+            self._end = weakref.finalize(self, _leave, lock, path)
         return self.name
+
+    def leave(self) -> None:
+        """Be alive no more, until the next announcement."""
+        if self._lock is not None:
+            self._lock = None
+            self._end()
 
 
 def is_alive(root: Path, name: str) -> bool:
@@ -55,7 +63,7 @@ def is_alive(root: Path, name: str) -> bool:
         return True
     except OSError:  # a file system without locks, or one that is only read: nothing is known, so nothing is removed
         return True
-    path.unlink(missing_ok=True)
+    _unlink(path)
     return False
 
 
@@ -68,6 +76,9 @@ def clear_dead_users(root: Path) -> None:
 @contextmanager
 def gate(root: Path) -> Iterator[None]:
     """Between a lease and a removal only one goes on at a time; held for moments."""
+    if not root.is_dir():  # where it was moved from, the lock would make it anew
+        yield
+        return
     try:
         lock = FileLock(root / _GATE)
         lock.acquire()
@@ -78,7 +89,8 @@ def gate(root: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # its file is closed all the same
+            lock.release()
 
 
 @contextmanager
@@ -111,7 +123,7 @@ def lease(checkpoint: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        mark.unlink(missing_ok=True)
+        _unlink(mark)
 
 
 def is_leased(checkpoint: Path) -> bool:
@@ -131,5 +143,12 @@ def remove_unless_leased(checkpoint: Path, remove: Callable[[Path], object]) -> 
 
 
 def _leave(lock: FileLock, path: Path) -> None:
-    lock.release(force=True)
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        lock.release(force=True)
+    _unlink(path)
+
+
+def _unlink(mark: Path) -> None:
+    """A mark that stays is one of nobody who is alive; the next look removes it."""
+    with suppress(OSError):
+        mark.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from components.checkpoints import CheckpointManager, CheckpointRecord, LocalStore, verify_checkpoint
-from components.checkpoints.local_store import Write
+from components.checkpoints.store import Write
 from components.errors import CheckpointError
 
 

@@ -17,7 +17,7 @@ from components.checkpoints import (
     replay,
 )
 from components.checkpoints.adaptive import AdaptivePolicy
-from components.checkpoints.local_store import Write
+from components.checkpoints.store import Write
 
 MODEL = nn.Linear(2, 1)
 
