@@ -69,6 +69,11 @@ def check(folder: Path, uninterrupted: tuple[bytes, bytes, dict[str, Any]], kill
     assert ending(folder) == uninterrupted
 
 
+_FAULT = "kill -9 of a training with optimiser, scheduler, scaler, EMA, loss schedule, sampler and RNGs, then going on"
+_OUTCOME = "the weights and the whole state at the end are those of an uninterrupted training, bit for bit"
+
+
+@pytest.mark.fault(fault=_FAULT, outcome=_OUTCOME, cases=2)
 def test_a_killed_training_ends_as_the_uninterrupted_one(
     tmp_path: Path, uninterrupted: tuple[bytes, bytes, dict[str, Any]]
 ) -> None:
@@ -76,6 +81,7 @@ def test_a_killed_training_ends_as_the_uninterrupted_one(
 
 
 @pytest.mark.faults
+@pytest.mark.fault(fault=_FAULT, outcome=_OUTCOME)
 @pytest.mark.parametrize("kills", [[1, 1, 1], [2, 5], [7], [11], [1, 2, 3, 4], [0, 6]], ids=str)
 def test_a_training_killed_at_any_moment_ends_as_the_uninterrupted_one(
     tmp_path: Path, uninterrupted: tuple[bytes, bytes, dict[str, Any]], kills: list[int]

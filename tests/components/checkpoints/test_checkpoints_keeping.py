@@ -119,6 +119,10 @@ def reader() -> Iterator[Any]:
         process.communicate()
 
 
+@pytest.mark.fault(
+    fault="another process reads a checkpoint that is to be pruned, then is killed",
+    outcome="it stays while it is read, and goes after that",
+)
 def test_a_lease_of_another_process_counts_until_that_is_killed(tmp_path: Path, reader: Any) -> None:
     manager = saved(tmp_path, [0.1], max_checkpoints=1)
     process = reader(manager.list_checkpoints()[0].path)
@@ -231,6 +235,9 @@ print("not reached")
 """
 
 
+@pytest.mark.fault(
+    fault="SIGTERM, with `save_at_signals`", outcome="the epoch is saved whatever the strategy, then the process ends"
+)
 def test_a_signal_is_answered_with_a_checkpoint_and_then_ends_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SIGNALLED, str(tmp_path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
@@ -254,17 +261,6 @@ def test_a_signal_that_somebody_handles_is_handed_on_after_the_save(tmp_path: Pa
         assert len(seen) == 3
     finally:
         signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_clock_that_jumps_back_does_not_stop_saving_by_minutes(tmp_path: Path) -> None:
-    now = [1000.0]
-    manager = CheckpointManager(tmp_path, save_strategy="interval", interval_minutes=1, clock=lambda: now[0])
-    now[0] = 1060.0
-    assert offer(manager, 1, 0.5) is not None
-    now[0] = 10.0  # back
-    assert offer(manager, 2, 0.5) is None
-    now[0] = 75.0
-    assert offer(manager, 3, 0.5) is not None
 
 
 def test_only_the_main_thread_watches_signals(tmp_path: Path) -> None:
