@@ -22,6 +22,7 @@ from components.checkpoints.policies import (
     SavePolicy,
 )
 from components.checkpoints.record import CheckpointRecord, verify_checkpoint
+from components.checkpoints.remote_store import RemoteStore
 from components.checkpoints.replay import Replayed, compare_policies, replay
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.sharing import lease as lease_checkpoint
@@ -45,6 +46,7 @@ __all__ = [
     "IntervalPolicy",
     "KeepPolicy",
     "LocalStore",
+    "RemoteStore",
     "Replayed",
     "SaveDecision",
     "SaveHandle",

@@ -1,5 +1,7 @@
 """The checkpoints of one model in a store: which is best, which is the latest, which stay."""
 
+from pathlib import Path
+
 from components.checkpoints.record import CheckpointRecord
 from components.checkpoints.retention import KeepPolicy, latest
 from components.checkpoints.store import Store
@@ -42,6 +44,14 @@ class Catalog:
         if not found:
             raise CheckpointNotFoundError(f"there is no checkpoint of epoch {epoch}. Hint: {self.hint()}")
         return latest(found)
+
+    def at(self, place: str | Path) -> CheckpointRecord | None:
+        """That at a path, or with a URL that of the name with which the URL ends; of any model."""
+        path, anywhere = Path(place), "://" in str(place)
+        for record in self._store.records():
+            if record.path == path or (anywhere and record.path.name == path.name):
+                return record
+        return None
 
     def hint(self) -> str:
         """What there is, in words."""

@@ -1,5 +1,6 @@
 """File operations that a durable checkpoint is made of; each can fail, and none leaves more than a temporary file."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -7,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK = 1 << 20
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from components.checkpoints.files import remove_folder, replace_file, sync_folder
+from components.checkpoints.files import FULL, remove_folder, replace_file, sync_folder
 from components.checkpoints.record import FILES, MANIFEST, CheckpointRecord, read_record, verify_checkpoint
 from components.checkpoints.sharing import Presence, clear_dead_users, is_alive, lease, remove_unless_leased
 from components.checkpoints.store import Write
@@ -21,7 +21,6 @@ HIDDEN = "."  # begins the names of what is no checkpoint yet, or no longer
 _TEMPORARY, _TRASH, _DAMAGED = ".tmp-", ".trash-", ".damaged-"
 _PINNED = ".pinned"
 INDEX = "index.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LocalStore:
@@ -62,7 +61,7 @@ class LocalStore:
             raise
         except OSError as error:
             self._clean()
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise CheckpointError(f"{self._root / name}: cannot be written: {error}") from error
             record = self._retry(name, write)
         self._known[record.path] = record
@@ -179,7 +178,7 @@ class LocalStore:
             return self._write(name, write)
         except OSError as error:
             self._clean()
-            kind = DiskFullError if error.errno in _FULL else CheckpointError
+            kind = DiskFullError if error.errno in FULL else CheckpointError
             raise kind(
                 f"{self._root / name}: cannot be written, also after removing leftovers: {error}. "
                 "Hint: free some space; the earlier checkpoints are untouched."

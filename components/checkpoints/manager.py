@@ -14,15 +14,13 @@ from torch import nn
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.catalog import Catalog
 from components.checkpoints.decisions import Decision, DecisionLog
-from components.checkpoints.foreign import restore_foreign
 from components.checkpoints.format import (
     NonFiniteWeightsError,
     Stateful,
     TrainingState,
-    restore_checkpoint,
     take_snapshot,
 )
-from components.checkpoints.local_store import LocalStore
+from components.checkpoints.opening import Loader, is_remote, open_store
 from components.checkpoints.options import CASES, Parts, SaveOptions, metadata_of, parts_of
 from components.checkpoints.policies import Metric, SaveDecision, SaveMoment, finite_metric
 from components.checkpoints.progress import Progress
@@ -33,9 +31,7 @@ from components.checkpoints.signals import SignalWatch
 from components.checkpoints.store import Store
 from components.checkpoints.strategies import make_save_policy
 from components.errors import (
-    CheckpointDamagedError,
     CheckpointError,
-    CheckpointNotFoundError,
     InvalidInputError,
 )
 
@@ -52,7 +48,7 @@ class CheckpointManager:
     Several managers, also of several processes, may share a directory: each sees the checkpoints of its `model_name`.
 
     Args:
-        model_dir: directory of the checkpoints.
+        model_dir: directory of the checkpoints, or a URL such as `s3://bucket/run` (see `RemoteStore`).
         model_name: begins the name of each.
         save_strategy: `best` (on a gain), `epoch`, `interval`, `all` (every call) or `adaptive`.
         monitor_metric: decides what is best; NaN or missing is never best.
@@ -117,14 +113,15 @@ class CheckpointManager:
             **(adaptive or {}),
         )
         self._keep = KeepPolicy(monitor_metric, mode, count, keep_every, max_bytes, dict(ties or {}))
-        self._store: Store = store if store is not None else LocalStore(Path(model_dir))
-        if decisions is None and store is None:
+        self._store: Store = open_store(model_dir) if store is None else store
+        if decisions is None and store is None and not is_remote(model_dir):
             decisions = DecisionLog(Path(model_dir) / DECISIONS).append
         self._tell = decisions or (lambda _: None)
         self._model_name, self._strategy, self._may_hold = model_name, save_strategy, may_hold
         self._facts = {"strategy": save_strategy, "seed": seed, "config": None if config is None else dict(config)}
         self._progress = Progress(monitor_metric, mode, clock)
         self._catalog = Catalog(self._store, self._keep, model_name)
+        self._loader = Loader(self._store, self._catalog)
         self._saver = Saver(self._store, self._catalog, self._keep, self._progress, durable=durable, tell=self._tell)
         self._signals = SignalWatch(save_at_signals)
         self._warned = False
@@ -308,25 +305,11 @@ class CheckpointManager:
         self._saver.flush()
         extra = {} if extra is None else extra
         state = TrainingState(model, optimizer, scheduler, rng=rng, extra=extra, **parts)
-        record = self._restore(which, state)
+        record = self._loader.restore(which, state)
         counters = extra.pop(_COUNTERS, None)
         if rng and counters is not None:
             self._progress.load_state_dict(counters)
         return record
-
-    def _restore(self, which: str | int | Path, state: TrainingState) -> CheckpointRecord:
-        if isinstance(which, int):
-            return self._read(self._settled().of_epoch(which), state)
-        if which not in ("best", "latest"):
-            path = Path(which)
-            return restore_foreign(path, state) if path.is_file() else restore_checkpoint(path, state)
-        find = self._catalog.best if which == "best" else self._catalog.latest
-        while (record := find()) is not None:
-            try:
-                return self._read(record, state)
-            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
-                self._store.set_aside(record, error)
-        raise CheckpointNotFoundError(f"there is no valid {which} checkpoint. Hint: {self._catalog.hint()}")
 
     def list_checkpoints(self) -> list[CheckpointRecord]:
         """The checkpoints that are kept, oldest epoch first."""
@@ -387,10 +370,6 @@ class CheckpointManager:
         """The checkpoints, once a save in the background has ended."""
         self._saver.settle()
         return self._catalog
-
-    def _read(self, record: CheckpointRecord, state: TrainingState) -> CheckpointRecord:
-        with self._store.reading(record) as directory:
-            return restore_checkpoint(directory, state)
 
     def _warn_of_metric(self, epoch: int, metrics: Mapping[str, Any], value: float | None) -> None:
         if self._warned or self._strategy not in ("best", "adaptive") or value is not None:

@@ -1,8 +1,8 @@
 """Forks processes that save and prune checkpoints, and kills each with SIGKILL; so torch is imported once.
 
-python killed_saves.py, then on its input a line `FOLDER in_the_loop|in_the_background SAVES SECONDS` for each kill,
-which comes so many seconds after so many saves. It answers with the epochs that the killed process had said were saved.
-A process goes on where the folder's latest checkpoint is.
+python killed_saves.py, then on its input a line `FOLDER in_the_loop|in_the_background|through_a_url SAVES SECONDS` for
+each kill, which comes so many seconds after so many saves. It answers with the epochs that the killed process had said
+were saved. A process goes on where the folder's latest checkpoint is.
 """
 
 import os
@@ -23,15 +23,16 @@ def score(epoch: int) -> float:
     return (epoch * 7919 % 1000) / 1000
 
 
-def open_manager(folder: Path) -> CheckpointManager:
+def open_manager(folder: Path, way: str) -> CheckpointManager:
     """A manager that saves each epoch and prunes at almost each save."""
-    return CheckpointManager(folder, save_strategy="epoch", max_checkpoints=KEPT)
+    place = f"file://{folder}" if way == "through_a_url" else folder
+    return CheckpointManager(place, save_strategy="epoch", max_checkpoints=KEPT)
 
 
 def save_until_killed(folder: Path, way: str, said: int) -> None:
     """Save epoch after epoch, and write to the pipe `said` that an epoch is saved once it is durable."""
     os.write(said, b"begun\n")
-    manager = open_manager(folder)
+    manager = open_manager(folder, way)
     latest = manager.latest_checkpoint
     model = nn.Linear(64, 64)
     epoch = latest.epoch if latest else 0

@@ -17,12 +17,17 @@ def example(number: int, pair: str) -> None:
     """Marked below, so that the page does not list it."""
 
 
+@pytest.mark.faults
+@pytest.mark.xfail(strict=True, reason="a reason")
+def failing_example() -> None:
+    """As above."""
+
+
 def test_a_row_counts_the_cases_of_its_tests_and_says_what_does_not_hold() -> None:
     row = Row("a fault", "an outcome")
     matrix._add(row, "test_sample", example, 3)
     matrix._add(row, "test_words", example, "every operation")
-    full = pytest.mark.faults(pytest.mark.xfail(strict=True, reason="a reason")(lambda: None))
-    matrix._add(row, "test_full", full, 100)
+    matrix._add(row, "test_full", failing_example, 100)
     assert row.line() == (
         "| a fault | **does not hold yet** (a reason): an outcome | 6 + 2 × every operation | 100 |"
         " `test_sample`<br>`test_words`<br>`test_full` |\n"
