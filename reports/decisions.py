@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.checkpoints.decisions import Decision
+from components.save_decisions import Decision
 from reports.text import as_csv, drawn
 
 _MIB = 1 << 20

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from components.checkpoints import read_decisions
+from components.save_decisions import read_decisions
 from reports.tables import epochs_table, load_trials
 from reports.text import drawn
 from tuning.record import StudyDirectory, trial_label

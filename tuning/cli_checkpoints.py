@@ -89,7 +89,7 @@ def explain(
 ) -> None:
     """Say of each epoch whether it was saved, why, and what that cost."""
     del debug
-    from components.checkpoints import read_decisions  # noqa: PLC0415
+    from components.save_decisions import read_decisions  # noqa: PLC0415
     from reports.decisions import explain_text  # noqa: PLC0415
 
     typer.echo(explain_text(read_decisions(directory / "decisions.jsonl"), form.value))

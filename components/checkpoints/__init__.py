@@ -6,7 +6,6 @@ A checkpoint is a directory of safetensors and JSON with a manifest written last
 from components.checkpoints.adaptive import AdaptivePolicy, paired_standard_error
 from components.checkpoints.auto_manager import AutoCheckpointManager
 from components.checkpoints.background import SaveHandle
-from components.checkpoints.decisions import Decision, DecisionLog, read_decisions
 from components.checkpoints.format import Snapshot, TrainingState, restore_checkpoint, take_snapshot, write_checkpoint
 from components.checkpoints.inspection import Inspected, inspect_checkpoints
 from components.checkpoints.local_store import LocalStore
@@ -29,6 +28,7 @@ from components.checkpoints.sharing import lease as lease_checkpoint
 from components.checkpoints.store import Store
 from components.checkpoints.strategies import STRATEGIES, make_save_policy
 from components.checkpoints.trace import Step, Trace
+from components.save_decisions import Decision, DecisionLog, read_decisions
 
 __all__ = [
     "STRATEGIES",

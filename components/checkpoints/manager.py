@@ -13,7 +13,6 @@ from torch import nn
 
 from components.checkpoints.background import SaveHandle
 from components.checkpoints.catalog import Catalog
-from components.checkpoints.decisions import Decision, DecisionLog
 from components.checkpoints.format import (
     NonFiniteWeightsError,
     Stateful,
@@ -34,11 +33,12 @@ from components.errors import (
     CheckpointError,
     InvalidInputError,
 )
+from components.save_decisions import Decision, DecisionLog
 
 _logger = logging.getLogger(__name__)
 _DEFAULT_KEPT = 5
 _FORCED = re.compile(r"[A-Za-z0-9-]+")
-_COUNTERS = "checkpoint_manager"  # in a checkpoint's extra state: those of the manager
+_COUNTERS = "checkpoint_manager"  # in a checkpoint's metadata, since clocks differ where all else is the same
 DECISIONS = "decisions.jsonl"
 
 
@@ -220,8 +220,7 @@ class CheckpointManager:
         if not (wanted.save or wanted.hold):
             self._tell(decision)
         else:
-            extra = {**(options.get("extra") or {}), _COUNTERS: self._progress.state_dict()}
-            state = TrainingState(model, optimizer, scheduler, extra=extra, **parts)
+            state = TrainingState(model, optimizer, scheduler, extra=dict(options.get("extra") or {}), **parts)
             try:
                 snapshot = take_snapshot(
                     state,
@@ -230,7 +229,7 @@ class CheckpointManager:
                     kind=wanted.kind,
                     reason=wanted.reason,
                     model_name=self._model_name,
-                    metadata=self._facts | metadata_of(options),
+                    metadata=self._facts | metadata_of(options) | {_COUNTERS: self._progress.state_dict()},
                     step=options.get("step"),
                     copied=asynchronous or wanted.hold,
                 )
@@ -303,10 +302,9 @@ class CheckpointManager:
             CheckpointError: it lacks a part that is asked for.
         """
         self._saver.flush()
-        extra = {} if extra is None else extra
-        state = TrainingState(model, optimizer, scheduler, rng=rng, extra=extra, **parts)
+        state = TrainingState(model, optimizer, scheduler, rng=rng, extra={} if extra is None else extra, **parts)
         record = self._loader.restore(which, state)
-        counters = extra.pop(_COUNTERS, None)
+        counters = record.metadata.get(_COUNTERS)
         if rng and counters is not None:
             self._progress.load_state_dict(counters)
         return record

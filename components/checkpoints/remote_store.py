@@ -87,14 +87,14 @@ class RemoteStore:
             record = write(path)
             for file in (*FILES, MANIFEST):
                 self._files.upload(path / file, name, file)
-        except OSError as error:
-            remove_folder(path)
-            kind = DiskFullError if error.errno in FULL else CheckpointError
-            raise kind(f"{path}: cannot be written, before it is uploaded: {error}. Hint: free some space.") from error
         except CheckpointError:
             remove_folder(path)
             self._give_up(name)
             raise
+        except OSError as error:
+            remove_folder(path)
+            kind = DiskFullError if error.errno in FULL else CheckpointError
+            raise kind(f"{path}: cannot be written, before it is uploaded: {error}. Hint: free some space.") from error
         self._drop_copy(record)
         self._known[name] = record
         return record

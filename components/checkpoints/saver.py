@@ -10,13 +10,13 @@ from pathlib import Path
 
 from components.checkpoints.background import BackgroundWriter, SaveHandle
 from components.checkpoints.catalog import Catalog
-from components.checkpoints.decisions import Decision
 from components.checkpoints.format import Snapshot
 from components.checkpoints.policies import SaveDecision, finite_metric
 from components.checkpoints.progress import Progress
 from components.checkpoints.retention import KeepPolicy
 from components.checkpoints.store import Store
 from components.errors import DiskFullError
+from components.save_decisions import Decision
 
 _logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, Self
 
-from components.checkpoints.decisions import Decision
 from components.checkpoints.policies import Metric, finite_metric
 from components.errors import InvalidInputError
+from components.save_decisions import Decision
 
 
 @dataclass(frozen=True)

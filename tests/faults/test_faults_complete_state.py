@@ -33,12 +33,13 @@ def train(folder: Path, kill_after: int | None = None) -> None:
 
 
 def ending(folder: Path) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Weights, tensors and the rest of the last checkpoint, but for the clocks of its manager."""
+    """Weights, tensors and the rest of the last checkpoint, with the counters of its manager but for the clocks."""
     latest = CheckpointManager(folder, "whole").latest_checkpoint
     assert latest is not None
     rest: dict[str, Any] = json.loads((latest.path / "state.json").read_bytes())
-    for clock in ("seconds", "seconds_since_save", "save_seconds", "persist_seconds", "bytes_written"):
-        del rest["extra"]["checkpoint_manager"][clock]
+    clocks = ("seconds", "seconds_since_save", "save_seconds", "persist_seconds", "bytes_written")
+    counters = latest.metadata["checkpoint_manager"].items()
+    rest["counters"] = {name: value for name, value in counters if name not in clocks}
     return (latest.path / "model.safetensors").read_bytes(), (latest.path / "state.safetensors").read_bytes(), rest
 
 
@@ -57,6 +58,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, byte
         "early_stopping",
         "rng",
         "extra",
+        "counters",
     }
     assert rest["extra"]["step"] == 24
     return weights, tensors, rest

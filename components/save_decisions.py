@@ -1,4 +1,7 @@
-"""The log of decisions: one JSON line for each time that a policy was asked, with its reason and its numbers."""
+"""The log of decisions to save: one JSON line for each time that a policy was asked, with its reason and its numbers.
+
+It stands here, without torch, so that reports and the command line read it in no time.
+"""
 
 import json
 import logging
@@ -7,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from components.checkpoints.policies import SaveDecision
 from components.errors import CheckpointDamagedError, CheckpointNotFoundError
+
+if TYPE_CHECKING:
+    from components.checkpoints.policies import SaveDecision
 
 _logger = logging.getLogger(__name__)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no such numbers, but these texts
@@ -59,7 +64,7 @@ class Decision:
     cases: Mapping[str, float] | None = None
 
     @classmethod
-    def of(cls, decision: SaveDecision, *, epoch: int, time: datetime | None = None, **facts: Any) -> Self:
+    def of(cls, decision: "SaveDecision", *, epoch: int, time: datetime | None = None, **facts: Any) -> Self:
         """What a policy said, now or at `time`; `facts` are the attributes that the policy does not know."""
         moment = (time or datetime.now(UTC)).isoformat(timespec="milliseconds")
         said = {name: getattr(decision, name) for name in ("save", "kind", "reason", "hold", "inputs")}
