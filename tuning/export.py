@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import yaml
@@ -71,11 +72,12 @@ def export_trial(directory: Path, folder: Path, number: int | None = None) -> Ex
     if folder.exists():
         raise ExportError(f"--to {folder}: exists already. Hint: name a new folder.")
     entry = _choose(open_journal(study).trials(), number, study)
-    checkpoint = _best_checkpoint(study, entry)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    copies = Path(mkdtemp(prefix="segtune-export-"))
     try:
+        checkpoint = _copy_best_checkpoint(study, entry, copies)
         settings = _settings(record, study, entry)
         label = trial_label(entry.number, entry.baseline)
         weights = (checkpoint.path / "model.safetensors").read_bytes()
@@ -88,6 +90,7 @@ def export_trial(directory: Path, folder: Path, number: int | None = None) -> Ex
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(copies, ignore_errors=True)
     return Export(folder, label, checkpoint.epoch, check)
 
 
@@ -103,16 +106,20 @@ def _choose(entries: list[TrialEntry], number: int | None, study: StudyDirectory
     return scored[number]
 
 
-def _best_checkpoint(study: StudyDirectory, entry: TrialEntry) -> CheckpointRecord:
-    """The best checkpoint that verifies."""
-    lines = study.trial(entry.number).checkpoints()
-    damaged = []
-    for line in sorted(lines, key=lambda line: (line["dice"], line["epoch"]), reverse=True):
-        try:
-            return verify_checkpoint(study.root / line["path"])
-        except CheckpointError as error:
-            damaged.append(str(error))
-    why = "; ".join(damaged) or "none was saved"
+def _copy_best_checkpoint(study: StudyDirectory, entry: TrialEntry, copies: Path) -> CheckpointRecord:
+    """A copy of the best checkpoint that verifies: while the study runs, Ray Tune may remove it for a better one."""
+    seen: list[Any] = []
+    damaged: dict[str, str] = {}
+    while (lines := study.trial(entry.number).checkpoints()) != seen:
+        seen = lines
+        for line in sorted(lines, key=lambda line: (line["dice"], line["epoch"]), reverse=True):
+            copy = copies / Path(line["path"]).name
+            try:
+                shutil.copytree(study.root / line["path"], copy, dirs_exist_ok=True)
+                return verify_checkpoint(copy)
+            except (CheckpointError, OSError) as error:
+                damaged[line["path"]] = str(error).replace(str(copy), str(study.root / line["path"]))
+    why = "; ".join(damaged.values()) or "none was saved"
     raise ExportError(f"{study.trial(entry.number).path}: no usable checkpoint ({why}).")
 
 

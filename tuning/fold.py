@@ -126,7 +126,7 @@ class FoldTraining:
             rng=True,
             extra=extra,
         )
-        self._averages.load(extra[AVERAGES])
+        self._averages.load(extra.get(AVERAGES, {}))
         bests[:] = extra[BESTS]
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before

@@ -1,6 +1,7 @@
 """Handing over a trial's model: checked in a fresh process, or refused with nothing left behind."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,24 @@ def test_a_damaged_checkpoint_is_passed_over(study: Path, tmp_path: Path) -> Non
         with pytest.raises(ExportError, match=r"no usable checkpoint \(.*model\.safetensors: found"):
             export_trial(study, tmp_path / "out", -1)
     weights.write_bytes(content)
+
+
+def test_a_checkpoint_that_is_removed_while_it_is_copied_is_looked_up_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = StudyDirectory(study).trial(0)
+    line = trial.best_checkpoint()
+    assert line is not None
+    folder, moved = study / line["path"], study / f"{line['path']}-moved"
+    copy = shutil.copytree
+
+    def removing(source: Path, target: Path, **options: Any) -> Any:
+        """Ray Tune replaces it by another one meanwhile, and the index says so."""
+        if source == folder and folder.exists():
+            folder.rename(moved)
+            index = trial.path / "checkpoints.jsonl"
+            index.write_text(index.read_text().replace(line["path"], f"{line['path']}-moved"))
+        return copy(source, target, **options)
+
+    monkeypatch.setattr("tuning.export.shutil.copytree", removing)
+    assert export_trial(study, tmp_path / "out", 0).epoch == line["epoch"]
