@@ -26,10 +26,17 @@ def test_the_python_of_the_page_on_checkpoints_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python", "docs/how_to/checkpoints.md")
-    exec(compile(code, "checkpoints.md", "exec"), {})  # noqa: S102 - our own
+    for code in blocks("python", "docs/how_to/checkpoints.md"):
+        exec(compile(code, "checkpoints.md", "exec"), {})  # noqa: S102 - our own
     assert capsys.readouterr().out.startswith("5 {'val_dice': 0.5} checkpoints/unet_best_epoch_005_")
     assert len(list((tmp_path / "checkpoints").glob("unet_best_epoch_*"))) == 3
+    assert len(list((tmp_path / "resumable").glob("model_epoch_epoch_*"))) == 3
+
+
+def test_the_python_of_the_page_on_averages_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for code in blocks("python", "docs/how_to/average_weights.md"):
+        exec(compile(code, "average_weights.md", "exec"), {})  # noqa: S102 - our own
+    assert capsys.readouterr().out == "torch.Size([2, 1, 8, 8])\n"
 
 
 def test_the_study_files_shown_are_valid(tmp_path: Path) -> None:
