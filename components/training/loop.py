@@ -1,21 +1,14 @@
-"""One epoch of training and one pass of evaluation; the caller owns the loop over epochs."""
+"""One epoch of training; the caller owns the loop over epochs."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from components.data import Split, evaluation_batches
 from components.errors import InvalidInputError
 from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, ReferenceTerms, check_finite
 from components.losses.deep_supervision import outputs_of
-from components.metrics.dice import DiceCounts, DiceScores, Mode
-from components.metrics.masks import PackedMasks
-
-Precision = Literal["fp32", "bf16"]
+from components.training.precision import Precision, autocast, device_of
 
 # What a row calls the parts of a loss.
 _PARTS = {
@@ -61,11 +54,11 @@ def train_epoch(
     """
     model.train()
     loss.reset_epoch_means()
-    device, supervised = _device(model), DeepSupervisionLoss(loss)
+    device, supervised = device_of(model), DeepSupervisionLoss(loss)
     means = _Means()
     for step, (images, target) in enumerate(batches, start=1):
         optimizer.zero_grad(set_to_none=True)
-        with _autocast(device, precision):
+        with autocast(device, precision):
             outputs = outputs_of(model(images.to(device)), axes=images.ndim)
         target = target.to(device)  # noqa: PLW2901 - the batch, where it is needed
         parts = supervised.breakdown([logits.float() for logits in outputs], target)
@@ -79,49 +72,6 @@ def train_epoch(
             reference.add(outputs[0].detach(), target)
     seen = {} if reference is None else {f"reference_{name}": value for name, value in reference.means().items()}
     return means.row() | seen
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    split: Split,
-    *,
-    mode: Mode,
-    batch: int,
-    precision: Precision = "fp32",
-    divisor: int = 1,
-    ignore_index: int | None = None,
-    scored: Sequence[bool] | None = None,
-    masks: PackedMasks | None = None,
-    reference: ReferenceTerms | None = None,
-) -> DiceScores:
-    """Hard Dice of the model on every case of a split, in the given precision.
-
-    Args:
-        model: network from images to logits, or to several, of which the first counts; put into evaluation mode.
-        split: cases to score, in order.
-        mode: what the masks mean.
-        batch: cases at a time; the score does not depend on it beyond the network's own rounding.
-        precision: as in `train_epoch`.
-        divisor: sizes are continued to a multiple of it by mirroring; what is predicted there is cut off.
-        ignore_index: mask value of pixels that are not counted.
-        scored: whether each foreground class counts.
-        masks: collects the predicted masks.
-        reference: watches every batch.
-    """
-    model.eval()
-    device = _device(model)
-    counts = DiceCounts(mode, ignore_index=ignore_index, scored=scored)
-    for images, target in evaluation_batches(split, size=batch, divisor=divisor):
-        with _autocast(device, precision):
-            logits = outputs_of(model(images.to(device)), axes=images.ndim)[0]
-        inside: tuple[Any, ...] = (..., *(slice(size) for size in target.shape[target.ndim - logits.ndim + 2 :]))
-        counts.add(logits[inside], target.to(device))
-        if masks is not None:
-            masks.add(logits[inside])
-        if reference is not None:
-            reference.add(logits[inside], target.to(device))
-    return counts.scores()
 
 
 class _Means:
@@ -143,15 +93,3 @@ class _Means:
         if not self._cases:
             raise InvalidInputError("training on no batch at all. Hint: check the training split.")
         return {name: total / self._cases[name] for name, total in self._sums.items()}
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    if precision == "fp32":
-        return nullcontext()
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    raise InvalidInputError(f"precision: found {precision!r}; use 'fp32' or 'bf16'.")
