@@ -28,6 +28,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py
 	PYTHONPATH=. $(BIN)/python benchmarks/losses.py
 	PYTHONPATH=. $(BIN)/python benchmarks/checkpoints.py
+	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/checkpoint_policies.py
 
 clean:
 	rm -rf $(VENV) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
