@@ -4,9 +4,11 @@ from pathlib import Path
 
 from torch import nn
 
-from components.data import SegmentationData
+from components.data import Augmentation, SegmentationData, StandardAugmentation
+from components.data.batches import AUGMENTATIONS
 from components.dotted import import_object
 from components.losses import CombinedLoss, LossManager
+from components.training import choose_precision
 from components.training.pretrained import load_weights
 from tuning.config import StudyConfig
 from tuning.config.problems import nearest
@@ -58,6 +60,34 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
         raise StudyConfigError(f"loss.weights.{name}: there is no such loss. {hint}")
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
     return LossManager.create_loss_function({"type": "combined", "terms": terms, "weights": weights} | common)
+
+
+def build_augmentation(name: str) -> Augmentation | None:
+    """What a batch goes through on the device; None for what is done while batches are made.
+
+    Raises:
+        StudyConfigError: it is no known name and no path that imports, or what it gives cannot be called.
+    """
+    if name in AUGMENTATIONS:
+        return None
+    if name == "standard":
+        return StandardAugmentation()
+    if ":" not in name:
+        hint = nearest(name, (*AUGMENTATIONS, "standard"))
+        raise StudyConfigError(f"training.augment: found {name!r}, no augmentation and no package.module:name. {hint}")
+    augmentation = import_object(name, "training.augment")()
+    if not callable(augmentation):
+        raise StudyConfigError(
+            f"training.augment: {name} returned {type(augmentation).__name__}, nothing to be called."
+        )
+    return augmentation  # type: ignore[no-any-return]  # what it takes and returns is checked with each batch
+
+
+def resolve_precision(settings: StudyConfig) -> StudyConfig:
+    """The settings with what `auto` means on this machine."""
+    if settings.training.precision != "auto":
+        return settings
+    return settings.with_overrides({"training.precision": choose_precision("auto", device_of(settings))})
 
 
 def device_of(settings: StudyConfig) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import optuna
 import torch
 
-from components.data import SegmentationData, evaluation_batches, training_batches
+from components.data import SegmentationData, augmented, evaluation_batches, training_batches
 from components.data.batches import check_crop
 from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from search_spaces import Choice, Space, SpaceError, When, make_sampler
-from tuning.building import build_loss, build_model
+from tuning.building import build_augmentation, build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
 from tuning.plan import check_space
@@ -46,6 +46,8 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
         problems += _find_unfit_losses(config, space, data)
     with _gathered(problems, "training.crop"):
         check_crop(data.train, tried.training.crop, tried.training.batch)
+    with _gathered(problems, "training.augment"):
+        _check_augmentation(tried, data)
     with _gathered(problems, "model"):
         _check_network(tried, data)
     if problems or space is None:
@@ -104,6 +106,18 @@ def _gathered(problems: list[str], where: str) -> Iterator[None]:
         section = where.partition(".")[0]
         own = (f"{section}.", f"{section}:")
         problems += [line if line.startswith(own) else f"{where}: {line}" for line in str(error).splitlines()]
+
+
+def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
+    """Build it and send a case through it."""
+    training, divisor = settings.training, settings.model.divisor
+    augmentation = build_augmentation(training.augment)
+    if augmentation is not None:
+        batches = training_batches(
+            data.train, size=1, seed=0, epoch=1, augment="none", crop=training.crop, divisor=divisor
+        )
+        where = f"training.augment: {training.augment}"
+        _attempt(lambda: next(augmented(batches, augmentation, seed=0, epoch=1)), where, "its arguments and results")
 
 
 def _check_network(settings: StudyConfig, data: SegmentationData) -> None:

@@ -15,6 +15,7 @@ import yaml
 from components.checkpoints import TrainingState, restore_checkpoint
 from components.deployment import load_model
 from components.metrics.masks import HardMask, PackedMasks
+from components.training import accelerate
 from tuning.building import device_of
 from tuning.config import StudyConfig
 from tuning.data import describe_data, load_data
@@ -52,7 +53,7 @@ def check_bundle(folder: Path, checkpoint: Path, fingerprint: str) -> dict[str, 
 
     torch.set_num_threads(settings.resources.cpus_per_trial)
     device = device_of(settings) if torch.cuda.is_available() else "cpu"
-    model = load_model(folder).to(device)
+    model = accelerate(load_model(folder).to(device))  # as in the trial, so that rounding is the same
     again, predicted = validate(model, data, settings)
     plain = again if settings.training.precision == "fp32" else validate(model, data, settings, "fp32")[0]
     masks = predicted.unpack(shapes)

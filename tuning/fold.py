@@ -8,22 +8,31 @@ from typing import Any
 from torch import nn
 
 from components.checkpoints import CheckpointManager
-from components.data import SegmentationData, training_batches
+from components.data import SegmentationData, augmented, training_batches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
 from components.metrics.dice import DiceScores
 from components.metrics.masks import PackedMasks
-from components.training import build_lr_schedule, build_optimizer, seed_everything, train_epoch
+from components.training import (
+    Stepper,
+    TrainingLimits,
+    accelerate,
+    build_lr_schedule,
+    build_optimizer,
+    choose_precision,
+    seed_everything,
+    train_epoch,
+)
 from tuning.averages import DICE_OF, TrialAverages, make_soup
-from tuning.building import build_loss, build_model, device_of
+from tuning.building import build_augmentation, build_loss, build_model, device_of
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
 from tuning.validation import validate
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
-# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights.
-PREDICTED, BESTS, AVERAGES = "predicted", "bests", "averages"
+# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights, limits.
+PREDICTED, BESTS, AVERAGES, LIMITS = "predicted", "bests", "averages", "limits"
 
 
 class FoldTraining:
@@ -46,7 +55,9 @@ class FoldTraining:
         self._store = store.between(self._before + 1, self._before + training.epochs)
         self._seed = trial + _SEED_OFFSET if training.seed == "per_trial" else training.seed
         seed_everything(self._seed)
-        self._model = build_model(settings, data).to(device)
+        self._model = accelerate(build_model(settings, data).to(device))
+        if training.compile:
+            self._model.compile()  # in place, so that the weights keep their names
         self._loss = build_loss(settings, data.mode, data.ignore_index)
         self._loss.gradient_interval = GRADIENT_INTERVAL
         self._loss_schedule = LossManager.create_loss_scheduler(
@@ -61,7 +72,20 @@ class FoldTraining:
             momentum=training.momentum,
             undecayed=self._loss_schedule.parameters(),
         )
-        self._lr_schedule = build_lr_schedule(training.lr_schedule, self._optimizer, epochs=training.epochs)
+        self._lr_schedule = build_lr_schedule(
+            training.lr_schedule, self._optimizer, epochs=training.epochs, warmup=training.warmup
+        )
+        self._precision = choose_precision(training.precision, device)
+        self._stepper = Stepper(
+            self._optimizer,
+            clip_norm=training.clip_norm,
+            accumulate=training.accumulate,
+            max_bad_steps=training.max_bad_steps,
+            precision=self._precision,
+            device=device,
+        )
+        self._device, self._augmentation = device, build_augmentation(training.augment)
+        self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
         self._averages = TrialAverages(settings, data, self._model, self._seed)
         self._adaptive = settings.checkpoint.strategy == "adaptive"
         self._checkpoints = CheckpointManager(
@@ -78,20 +102,28 @@ class FoldTraining:
             decisions=self._store.decided,
         )
 
+    @property
+    def ended(self) -> str:
+        """Why the fold has ended; empty until then."""
+        return self._limits.ended
+
     def epochs(self, bests: list[float]) -> Iterator[dict[str, Any]]:
         """Train from the last checkpoint on; after each epoch its row, with the checkpoint staged if one was saved.
 
         Args:
             bests: best Dice of each fold before; this fold's is added, and all come back from a checkpoint.
         """
-        for epoch in range(self._resume(bests) + 1, self._training.epochs + 1):
+        epoch = self._resume(bests)
+        while not self._limits.ended:
+            epoch += 1
             started = time.perf_counter()
             row = {"epoch": self._before + epoch, **self._train(epoch)}
             network, best = self._averages.network, max(bests[self._number :], default=0.0)
             scores, predicted = self._validate(network, row)
             row |= self._averages.dice_of_each(scores.mean, self._dice_of)
-            forced = self._forced(row["epoch"], epoch)
-            if epoch == self._training.epochs and self._makes_soup():
+            ends = bool(self._limits.ends_after(epoch, scores.mean, time.perf_counter() - started))
+            forced = self._forced(row["epoch"], ends=ends)
+            if ends and self._makes_soup():
                 soup = self._soup(row, max(best, scores.mean))
                 if soup is not None:
                     network, forced = soup, "soup"
@@ -106,7 +138,13 @@ class FoldTraining:
                 row["epoch"],
                 row,
                 loss_schedule=self._loss_schedule,
-                extra={BESTS: list(bests), PREDICTED: predicted.to_tensors(), AVERAGES: self._averages.state()},
+                scaler=self._stepper.scaler,
+                extra={
+                    BESTS: list(bests),
+                    PREDICTED: predicted.to_tensors(),
+                    AVERAGES: self._averages.state(),
+                    LIMITS: self._limits.state_dict(),
+                },
                 cases=scores.by_case(self._data.val.cases) if self._adaptive else None,
                 forced=forced,
             )
@@ -123,19 +161,22 @@ class FoldTraining:
             self._optimizer,
             self._lr_schedule,
             loss_schedule=self._loss_schedule,
+            scaler=self._stepper.scaler,
             rng=True,
             extra=extra,
         )
         self._averages.load(extra.get(AVERAGES, {}))
+        if LIMITS in extra:
+            self._limits.load_state_dict(extra[LIMITS])
         bests[:] = extra[BESTS]
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before
 
-    def _forced(self, trial_epoch: int, epoch: int) -> str:
+    def _forced(self, trial_epoch: int, *, ends: bool) -> str:
         """Why the strategy `adaptive` saves in any case: a rung, where the trial may be stopped, or the fold's end."""
         if not self._adaptive:
             return ""
-        if epoch == self._training.epochs:
+        if ends:
             return "end"
         return "rung" if trial_epoch in self._settings.scheduler.rungs(self._settings.budget) else ""
 
@@ -148,17 +189,20 @@ class FoldTraining:
             size=training.batch,
             seed=self._seed,
             epoch=epoch,
-            augment=training.augment,
+            augment="none" if self._augmentation else training.augment,
             crop=training.crop,
             divisor=self._settings.model.divisor,
         )
+        if self._augmentation:
+            batches = augmented(batches, self._augmentation, seed=self._seed, epoch=epoch, device=self._device)
         trained = train_epoch(
             self._model,
             self._loss,
             self._optimizer,
             batches,
             epoch=epoch,
-            precision=training.precision,
+            precision=self._precision,
+            stepper=self._stepper,
             reference=ReferenceTerms(data.mode, data.ignore_index),
             after_step=self._averages.after_step,
         )

@@ -38,7 +38,7 @@ def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds)
     _check_data(directory, record["data"], data)
     if record.get("weights") != weights:
         raise StudyMismatchError(f"{directory.root} started from other pretrained weights than {config.model.weights}.")
-    changed = settings_difference(record["settings"], settings)
+    changed = settings_difference(_with_defaults(record["settings"]), settings)
     refused = {path: values for path, values in changed.items() if not path.startswith(_MAY_CHANGE)}
     if refused:
         differences = "\n".join(f"  {path}: was {old!r}, now {new!r}" for path, (old, new) in refused.items())
@@ -52,6 +52,11 @@ def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds)
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a study's numbers depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def _with_defaults(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Settings as recorded, with those that have come since; each is by default what was done before."""
+    return StudyConfig.load(recorded).model_dump(mode="json")
 
 
 def _check_data(directory: StudyDirectory, recorded: dict[str, Any], data: dict[str, Any]) -> None:

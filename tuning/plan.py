@@ -54,7 +54,7 @@ def make_plan(
         *(f"warning   {line}" for line in data_warnings(folds)),
         f"trials    {config.search.trials} drawn by {config.search.sampler}, and {len(usual)} baselines",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
-        f"each      up to {_budget(config)}, {_pace(config)}",
+        f"each      up to {_budget(config)} in {config.training.precision}, {_pace(config)}",
         f"stopping  {stop if config.scheduler.type == 'asha' else 'none'}",
         *(f"{'searched' if index == 0 else '':<9} {line}" for index, line in enumerate(space.describe())),
     ]

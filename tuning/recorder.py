@@ -67,6 +67,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
                 append_line(folder.decisions, decision)
             self._journal.report(number, row["epoch"], row[OBJECTIVE])
             self._listener.epoch_done(number, row)
+            if "ended" in result:
+                self._journal.note_stop(number, "complete", result["ended"])
         stop = self._scheduler.stops.get(number)
         if stop:
             self._journal.note_stop(number, stop.state, stop.cause)

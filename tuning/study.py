@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import baselines
+from tuning.building import resolve_precision
 from tuning.checks import check_study
 from tuning.config import StudyConfig
 from tuning.data import load_data
@@ -64,16 +65,24 @@ class Study:
         listener, stop = listener or Listener(), StopFlag()
         with study_lock(self.directory), _stopped_by_signals(stop, listener), contextlib.closing(listener):
             folds = load_data(self.config.data)
-            space = check_study(self.config, folds[0])
-            usual = baselines(folds[0].mode) if self.config.search.baselines else ()
-            changed = open_directory(self.directory, self.config, folds)
+            config = self._resolved()
+            space = check_study(config, folds[0])
+            usual = baselines(folds[0].mode) if config.search.baselines else ()
+            changed = open_directory(self.directory, config, folds)
             journal = open_journal_exclusively(self.directory)
-            listener.planned(make_plan(self.config, self.directory, folds, space, usual, journal.trials()))
-            run = StudyRun(self.config, self.directory, journal, folds, space, usual, changed, stop, listener)
+            listener.planned(make_plan(config, self.directory, folds, space, usual, journal.trials()))
+            run = StudyRun(config, self.directory, journal, folds, space, usual, changed, stop, listener)
             if run.has_work():
-                with ray_running(self.config.resources):
+                with ray_running(config.resources):
                     run.attempt_until_done()
             return StudyResult(self.directory.root, journal.trials(), stop.is_set)
+
+    def _resolved(self) -> StudyConfig:
+        """The settings with the precision that `auto` became when the study was made, or becomes now."""
+        if self.config.training.precision == "auto" and self.directory.exists():
+            recorded = self.directory.read()["settings"]["training"]["precision"]
+            return self.config.with_overrides({"training.precision": recorded})
+        return resolve_precision(self.config)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import torch
 from ray import tune
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
+from components.training.memory import memory_hint
 from tuning.config import StudyConfig
 from tuning.data import Folds
 from tuning.fold import FoldTraining
@@ -44,19 +45,24 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             trial = trial_name(config["number"])
             store = TuneStore(staging, records, lambda: Path(shared.root).glob(f"attempts/*/{trial}/checkpoint_*"))
-            for row in trial_epochs(config, shared, store):
+            for row, ended in trial_epochs(config, shared, store):
                 decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
                 facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}
+                facts |= {"ended": ended} if ended else {}
                 _report({OBJECTIVE: row[OBJECTIVE], **facts}, store.staged)
                 store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
             traceback.print_exc(file=output)
-            failure = f"{type(error).__name__}: {error}"
+            failure = f"{type(error).__name__}: {error} {memory_hint(error)}".rstrip()
             tune.report({"failure": failure, "epoch": 0, OBJECTIVE: float("nan"), "log": output.take()})
 
 
-def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[dict[str, Any]]:
-    """Train fold after fold from the last checkpoint on; after each epoch its row, its checkpoint staged if saved."""
+def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[tuple[dict[str, Any], str]]:
+    """Train fold after fold from the last checkpoint on.
+
+    Yields:
+        after each epoch its row, its checkpoint staged if one was saved, and why the trial has ended, if it has.
+    """
     settings = shared.study.with_overrides(config["overrides"])
     torch.set_num_threads(settings.resources.cpus_per_trial)
     last = max((record.epoch for record in store.records()), default=0)
@@ -64,7 +70,9 @@ def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> It
     bests: list[float] = []
     for number in range(first, len(shared.folds)):
         fold = FoldTraining(settings, shared.folds[number], store, number=number, trial=config["number"])
-        yield from fold.epochs(bests)
+        is_last = number + 1 == len(shared.folds)
+        for row in fold.epochs(bests):
+            yield row, fold.ended if is_last else ""
 
 
 def _report(result: dict[str, Any], checkpoint: CheckpointRecord | None) -> None:

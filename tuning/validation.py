@@ -8,7 +8,8 @@ from components.data import SegmentationData
 from components.losses import ReferenceTerms
 from components.metrics.dice import DiceScores
 from components.metrics.masks import PackedMasks
-from components.training import Precision, evaluate
+from components.training import Precision, choose_precision, evaluate
+from components.training.precision import device_of
 from tuning.config import StudyConfig
 
 # Without gradients no activations are kept: whole images of so many times a training step's pixels need less memory.
@@ -37,7 +38,7 @@ def validate(
         data.val,
         mode=data.mode,
         batch=_batch(data, settings),
-        precision=precision or settings.training.precision,
+        precision=precision or choose_precision(settings.training.precision, device_of(model)),
         divisor=settings.model.divisor,
         ignore_index=data.ignore_index,
         scored=data.scored,

@@ -1,14 +1,18 @@
 """Images and masks of a study: its splits, fingerprint and batches."""
 
+from components.data.augmentation import Augmentation, StandardAugmentation, augmented
 from components.data.batches import evaluation_batches, training_batches
 from components.data.dataset import SegmentationData, Split
 from components.data.sampler import ResumableSampler
 from components.data.summary import find_warnings, summarize
 
 __all__ = [
+    "Augmentation",
     "ResumableSampler",
     "SegmentationData",
     "Split",
+    "StandardAugmentation",
+    "augmented",
     "evaluation_batches",
     "find_warnings",
     "summarize",

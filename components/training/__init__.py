@@ -1,20 +1,28 @@
 """The training loop and what it is built from: network, optimiser, seeds."""
 
+from components.training.acceleration import MemoryFormat, accelerate
 from components.training.early_stopping import EarlyStopping
 from components.training.evaluation import evaluate
+from components.training.limits import TrainingLimits
 from components.training.loop import train_epoch
 from components.training.network import small_unet
 from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer
-from components.training.precision import Precision
+from components.training.precision import Precision, choose_precision
 from components.training.seeds import seed_everything
+from components.training.stepper import Stepper
 
 __all__ = [
     "LR_SCHEDULES",
     "OPTIMIZERS",
     "EarlyStopping",
+    "MemoryFormat",
     "Precision",
+    "Stepper",
+    "TrainingLimits",
+    "accelerate",
     "build_lr_schedule",
     "build_optimizer",
+    "choose_precision",
     "evaluate",
     "seed_everything",
     "small_unet",

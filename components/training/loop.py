@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from components.errors import InvalidInputError
-from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, ReferenceTerms, check_finite
+from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, ReferenceTerms
 from components.losses.deep_supervision import outputs_of
 from components.training.precision import Precision, autocast, device_of
+from components.training.stepper import Stepper
 
 # What a row calls the parts of a loss.
 _PARTS = {
@@ -29,6 +31,7 @@ def train_epoch(
     precision: Precision = "fp32",
     reference: ReferenceTerms | None = None,
     after_step: Callable[[], object] | None = None,
+    stepper: Stepper | None = None,
 ) -> dict[str, float]:
     """Train one epoch in place.
 
@@ -36,17 +39,19 @@ def train_epoch(
         model: network from images to logits, on the device that trains it; or to several, from fine to coarse, whose
             losses are weighed as `DeepSupervisionLoss` does.
         loss: combined loss; computed in fp32 outside autocast.
-        optimizer: steps once a batch.
+        optimizer: steps once a batch, or as `stepper` says.
         batches: images and targets, as `components.data.training_batches` yields them.
         epoch: 1-based, for error messages.
-        precision: `bf16` runs the forward pass under autocast.
+        precision: `bf16` and `fp16` run the forward pass under autocast; `fp16` needs a stepper, which scales the loss.
         reference: watches every batch; its means come back as `reference_<term>`.
         after_step: called after each step of the optimiser, as for a moving average of the weights.
+        stepper: accumulates, clips and leaves out bad steps; by default each batch is a step, and a bad one an error.
 
     Returns:
         `train_loss` and, for each term, its unweighted `loss_<term>` and `weighted_<term>`; means over cases. Where the
         loss has a `gradient_interval`, also `gradient_norm_<term>` of the unweighted term at the logits, over the cases
-        of the batches that were measured, and `gradient_share_<term>` with its weight.
+        of the batches that were measured, and `gradient_share_<term>` with its weight. `bad_steps` where some were
+        left out.
 
     Raises:
         NonFiniteLossError: a term became NaN or infinite; the weights of the step before are kept.
@@ -55,30 +60,35 @@ def train_epoch(
     model.train()
     loss.reset_epoch_means()
     device, supervised = device_of(model), DeepSupervisionLoss(loss)
+    stepper = Stepper(optimizer, precision=precision, device=device.type) if stepper is None else stepper
+    stepper.guard.begin_epoch(epoch)
     means = _Means()
-    for step, (images, target) in enumerate(batches, start=1):
-        optimizer.zero_grad(set_to_none=True)
-        with autocast(device, precision):
-            outputs = outputs_of(model(images.to(device)), axes=images.ndim)
-        target = target.to(device)  # noqa: PLW2901 - the batch, where it is needed
-        parts = supervised.breakdown([logits.float() for logits in outputs], target)
-        check_finite(parts, epoch, f"batch {step}", {"images": images, "logits": outputs[0], "target": target})
-        parts.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-        optimizer.step()
-        if after_step is not None:
-            after_step()
-        means.add(parts, cases=len(images))
-        if reference is not None:
-            reference.add(outputs[0].detach(), target)
+    for group in stepper.grouped(batches):
+        cases = sum(len(images) for images, _ in group)
+        for images, target in group:
+            with autocast(device, precision):
+                outputs = outputs_of(model(images.to(device, non_blocking=True)), axes=images.ndim)
+            target = target.to(device, non_blocking=True)  # noqa: PLW2901 - the batch, where it is needed
+            parts = supervised.breakdown([logits.float() for logits in outputs], target)
+            batch = {"images": images, "logits": outputs[0], "target": target}
+            if not stepper.backward(parts, len(images) / cases, batch):
+                break
+            means.add(parts, cases=len(images))
+            if reference is not None:
+                reference.add(outputs[0].detach(), target)
+        else:
+            if stepper.step() and after_step is not None:
+                after_step()
+    left_out = stepper.guard.left_out()
     seen = {} if reference is None else {f"reference_{name}": value for name, value in reference.means().items()}
-    return means.row() | seen
+    return means.row() | seen | ({"bad_steps": left_out} if left_out else {})
 
 
 class _Means:
     """Means over the cases of an epoch, by the name that they have in its row."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
         self._cases: dict[str, int] = {}
 
     def add(self, parts: LossBreakdown, cases: int) -> None:
@@ -86,10 +96,12 @@ class _Means:
         for prefix, part in _PARTS.items():
             found |= {f"{prefix}_{name}": value for name, value in getattr(parts, part).items()}
         for name, value in found.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach()) * cases
+            weighted = value.detach().double() * cases  # a number on the device, which is not waited for
+            self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
             self._cases[name] = self._cases.get(name, 0) + cases
 
     def row(self) -> dict[str, float]:
         if not self._cases:
             raise InvalidInputError("training on no batch at all. Hint: check the training split.")
-        return {name: total / self._cases[name] for name, total in self._sums.items()}
+        sums = torch.stack(list(self._sums.values())).tolist()
+        return {name: total / self._cases[name] for name, total in zip(self._sums, sums, strict=True)}

@@ -12,8 +12,8 @@ from tuning.config.sections import (
     SearchConfig,
     StorageConfig,
     StudyConfig,
-    TrainingConfig,
 )
+from tuning.config.training import TrainingConfig
 
 TRIAL_SECTIONS = ("model", "training", "loss", "checkpoint")
 

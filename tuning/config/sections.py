@@ -5,8 +5,6 @@ import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     Strict,
     ValidationError,
@@ -17,20 +15,17 @@ from pydantic import (
 
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
+from tuning.config.section import Positive, Section
+from tuning.config.training import TrainingConfig
 from tuning.errors import StudyConfigError
 
-_Positive = Annotated[int, Field(ge=1)]
 _PathText = Annotated[str, Field(min_length=1)]
 
 
 _SOUP_INGREDIENTS = 3  # checkpoints kept for a soup unless said otherwise
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class GroupConfig(_Section):
+class GroupConfig(Section):
     """Which cases belong together (a patient, a specimen, a field); a group stays in one split."""
 
     pattern: str | None = Field(None, description="regular expression on the stem; its first group names the group")
@@ -49,7 +44,7 @@ class GroupConfig(_Section):
         return self
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where images and masks come from: a folder (`root`), or a function of your own (`build`)."""
 
     root: _PathText | None = Field(
@@ -112,7 +107,7 @@ class DataConfig(_Section):
         return self
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network: a function or class by dotted path, called with channels, classes and spatial dimensions."""
 
     build: str = Field(
@@ -123,33 +118,12 @@ class ModelConfig(_Section):
     weights: _PathText | None = Field(
         None, description="pretrained weights: safetensors, or a state dict of torch.save; relative to the study file"
     )
-    divisor: _Positive = Field(
+    divisor: Positive = Field(
         16, description="images are padded by mirroring to a multiple of it; what the network predicts there is cut off"
     )
 
 
-class TrainingConfig(_Section):
-    """How one trial trains."""
-
-    epochs: _Positive = Field(20, description="full budget of a trial, in epochs")
-    batch: _Positive = Field(8, description="cases a training step")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd with Nesterov momentum")
-    lr: float = Field(1e-3, gt=0, description="learning rate at the start")
-    weight_decay: float = Field(1e-5, ge=0, description="of the optimiser")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    lr_schedule: Literal["constant", "cosine", "poly"] = Field("poly", description="over the full budget")
-    crop: _Positive | list[_Positive] | None = Field(
-        None,
-        description="size of the random crop that each case gives an epoch, one number or one an axis; none: whole",
-    )
-    augment: Literal["none", "flip"] = Field("flip", description="mirror along each axis with probability ½")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="of the forward pass, in validation too")
-    seed: Annotated[int, Field(ge=0)] | Literal["per_trial"] = Field(
-        0, description="shared by all trials, so that settings are compared and not luck; or `per_trial`"
-    )
-
-
-class LossPolicyConfig(_Section):
+class LossPolicyConfig(Section):
     """What empty masks, absent classes and soft labels mean to all terms; `data.ignore` names ignored pixels."""
 
     empty: Literal["smooth", "skip"] = Field(
@@ -163,7 +137,7 @@ class LossPolicyConfig(_Section):
     )
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """The combined loss of a trial and how its weights move."""
 
     preset: str | None = Field(
@@ -206,14 +180,14 @@ class LossConfig(_Section):
         return self
 
 
-class CheckpointConfig(_Section):
+class CheckpointConfig(Section):
     """When a trial saves and how much of it is kept."""
 
     strategy: Literal["best", "epoch", "interval", "all", "adaptive"] = Field(
         "best", description="on a gain, each epoch, each `interval` epochs, everything, or by cost and gain"
     )
-    interval: _Positive = Field(5, description="epochs between checkpoints of the strategy `interval`")
-    max_checkpoints: _Positive | None = Field(
+    interval: Positive = Field(5, description="epochs between checkpoints of the strategy `interval`")
+    max_checkpoints: Positive | None = Field(
         None,
         description="best checkpoints kept a trial, beside the latest; default 1, where soups may be made 3, and no "
         "limit for `all`",
@@ -239,12 +213,12 @@ class CheckpointConfig(_Section):
     )
 
 
-class SearchConfig(_Section):
+class SearchConfig(Section):
     """How many settings are tried, where they are drawn from and by whom."""
 
-    trials: _Positive = Field(20, description="settings tried, baselines not counted")
+    trials: Positive = Field(20, description="settings tried, baselines not counted")
     sampler: Literal["tpe", "random"] = Field("tpe", description="who draws the settings")
-    startup_trials: _Positive = Field(8, description="settings drawn at random before tpe takes over")
+    startup_trials: Positive = Field(8, description="settings drawn at random before tpe takes over")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the sampler")
     baselines: bool = Field(True, description="run the field's usual losses first, at full budget, never pruned")  # noqa: FBT003
     space: dict[str, Any] = Field(
@@ -252,11 +226,11 @@ class SearchConfig(_Section):
     )
 
 
-class SchedulerConfig(_Section):
+class SchedulerConfig(Section):
     """Early stopping of weak trials."""
 
     type: Literal["asha", "none"] = Field("asha", description="`none` trains every trial to the end")
-    grace: _Positive = Field(3, description="epochs that every trial gets")
+    grace: Positive = Field(3, description="epochs that every trial gets")
     reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on")
 
     def rungs(self, epochs: int) -> list[int]:
@@ -269,16 +243,16 @@ class SchedulerConfig(_Section):
         return [math.ceil(level) for level in levels]
 
 
-class ResourcesConfig(_Section):
+class ResourcesConfig(Section):
     """What a trial may use, and how many run at a time."""
 
-    cpus_per_trial: _Positive = Field(1, description="its threads are set to them")
+    cpus_per_trial: Positive = Field(1, description="its threads are set to them")
     gpus_per_trial: float = Field(0, ge=0, description="a share below 1 lets trials share a GPU")
-    concurrent: _Positive | None = Field(None, description="trials at a time; default as many as the machine holds")
+    concurrent: Positive | None = Field(None, description="trials at a time; default as many as the machine holds")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="new starts of a trial whose worker died")
 
 
-class StorageConfig(_Section):
+class StorageConfig(Section):
     """Where the journal of the study lives."""
 
     url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")] | None = Field(
@@ -288,7 +262,7 @@ class StorageConfig(_Section):
     )
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A whole study file.
 
     Example:

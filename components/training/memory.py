@@ -1,0 +1,23 @@
+"""Tells that memory ran out from other errors, and what helps."""
+
+import torch
+
+_HINT = (
+    "Hint: make training.batch or training.crop smaller (training.accumulate keeps the step's size), or the network."
+)
+
+
+def memory_hint(error: BaseException) -> str:
+    """What to do about an error if it says that memory ran out; empty for every other.
+
+    PyTorch's allocator on the CPU raises a plain RuntimeError, which only its text tells apart.
+
+    Example:
+        >>> memory_hint(ValueError("no"))
+        ''
+    """
+    text = str(error).lower()
+    out = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+    return _HINT if out else ""
