@@ -1,13 +1,13 @@
-"""Makes a network faster without changing what it computes: memory layout, and kernels that PyTorch has not."""
+"""Makes a network faster without changing what it computes: memory layout, and layers in a faster form."""
 
-from typing import Any, Literal, get_args
+import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import leaky_relu
 
 from components.errors import InvalidInputError
+from components.training.kernels import single_plane_conv, single_slope_prelu, uses_fast_form
 
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the axes of a convolution's weight
@@ -16,13 +16,14 @@ _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the axes of
 def accelerate(model: nn.Module, *, memory_format: str = "auto") -> nn.Module:
     """Prepare a network, in place, on the device that trains it; names and values of its weights stay.
 
-    On the CPU the gradient of a PReLU with one slope, as in MONAI's residual networks, takes a fraction of PyTorch's
-    time. Convolutions on a GPU get the layout that their fast kernels read. Numbers change by rounding alone.
+    On the CPU, PReLUs with one slope and convolutions from one channel to one, as MONAI's networks for binary tasks
+    have them, get gradients that take a fraction of PyTorch's time. Convolutions on a GPU get the layout that their
+    fast kernels read. Numbers change by rounding alone.
 
     Args:
         model: network.
         memory_format: of convolutions' weights, which their outputs follow. `auto`: channels last for 2D on a GPU;
-            contiguous on the CPU, where normalisations bring it back each time (measured: slower).
+            contiguous on the CPU, where instance normalisation brings it back each time (measured: slower).
 
     Returns:
         The same network.
@@ -44,36 +45,42 @@ def accelerate(model: nn.Module, *, memory_format: str = "auto") -> nn.Module:
         if layout is not None and wanted:
             parameter.data = parameter.data.to(memory_format=layout)
     for module in model.modules():
-        if type(module) is nn.PReLU and module.weight.numel() == 1:
-            module.__class__ = SingleSlopePReLU
+        fast = _fast_form_of(module)
+        if fast is not None:
+            module.__class__ = fast
     return model
 
 
-class SingleSlopePReLU(nn.PReLU):
-    """A PReLU (He et al. 2015) with one slope for all channels, with a fast gradient on the CPU."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name
-        """Return `max(0, x) + slope * min(0, x)`, of the shape and dtype of the input."""
-        if input.device.type != "cpu" or torch.compiler.is_compiling():
-            return super().forward(input)
-        result: Tensor = _PReLU.apply(input, self.weight)  # type: ignore[no-untyped-call]  # torch leaves it without types
-        return result
+class _PReLU(nn.PReLU):
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name, here and below
+        return single_slope_prelu(input, self.weight) if uses_fast_form(input) else super().forward(input)
 
 
-class _PReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(values, slope)
-        return leaky_relu(values, slope.item())
+class _Conv2d(nn.Conv2d):
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return _conv(self, input) if uses_fast_form(input) else super().forward(input)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        values, slope = ctx.saved_tensors
-        of_values = of_slope = None
-        if ctx.needs_input_grad[0]:
-            of_values = torch.ops.aten.leaky_relu_backward(gradient, values, slope.item(), self_is_result=False)
-        if ctx.needs_input_grad[1]:
-            product = gradient * values.clamp(max=0)
-            of_slope = product.sum(dtype=torch.promote_types(slope.dtype, torch.float32)).to(slope.dtype).reshape(1)
-        return of_values, of_slope
+
+class _Conv3d(nn.Conv3d):
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return _conv(self, input) if uses_fast_form(input) else super().forward(input)
+
+
+def _fast_form_of(module: nn.Module) -> type[nn.Module] | None:
+    """The class that computes what the layer computes, but faster; None where there is none."""
+    if type(module) is nn.PReLU and module.weight.numel() == 1:
+        return _PReLU
+    if type(module) not in (nn.Conv2d, nn.Conv3d) or not isinstance(module, nn.Conv2d | nn.Conv3d):
+        return None
+    one = (module.in_channels, module.out_channels, *module.stride, *module.dilation)
+    several = math.prod(module.kernel_size) > 1  # one position alone is fast as it is
+    if set(one) != {1} or not several or module.padding_mode != "zeros" or isinstance(module.padding, str):
+        return None
+    return _Conv2d if isinstance(module, nn.Conv2d) else _Conv3d
+
+
+def _conv(module: nn.Conv2d | nn.Conv3d, values: Tensor) -> Tensor:
+    """In the dtype that the layer itself would give."""
+    found = single_plane_conv(values, module.weight, [int(pad) for pad in module.padding])
+    found = found if module.bias is None else found + module.bias.float()
+    return found.to(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype)

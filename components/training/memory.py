@@ -3,7 +3,7 @@
 import torch
 
 _HINT = (
-    "Hint: make training.batch or training.crop smaller (training.accumulate keeps the step's size), or the network."
+    "Hint: make training.batch or training.crop smaller (training.accumulate keeps the size of a step), or the network."
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from components.errors import ComponentError
 from search_spaces import Space, SpaceError
@@ -52,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(LOAD, max_examples=300, derandomize=True)
 @given(text=FILES, overrides=OVERRIDES)
+@example(text=EXAMPLE, overrides=["search.space.presets=1e999"])
 def test_a_study_file_is_accepted_or_refused(folder: Path, text: str, overrides: list[str]) -> None:
     check_accepted_or_refused(folder, text, overrides)
 

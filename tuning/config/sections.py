@@ -305,9 +305,9 @@ class StudyConfig(Section):
     @property
     def may_make_soups(self) -> bool:
         """Whether a trial may average its best checkpoints at the end."""
-        space = self.search.space
-        searched = "checkpoint_strategies" in (space.get("presets") or ()) or "checkpoint.averaging" in (
-            space.get("parameters") or ()
+        presets, parameters = (self.search.space.get(name) for name in ("presets", "parameters"))
+        searched = (isinstance(presets, list) and "checkpoint_strategies" in presets) or (
+            isinstance(parameters, dict) and "checkpoint.averaging" in parameters
         )
         return searched or self.checkpoint.averaging == "soup" or self.checkpoint.compare_averages
 
