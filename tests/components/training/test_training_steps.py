@@ -129,7 +129,7 @@ def test_a_gradient_that_is_not_finite_is_a_bad_step_where_its_norm_is_taken() -
     class Network(nn.Conv2d):
         def forward(self, input: Tensor) -> Tensor:  # noqa: A002
             result: Tensor = super().forward(input)
-            result.register_hook(lambda gradient: gradient * float("inf"))
+            result.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
             return result
 
     model = Network(1, 1, 1)
