@@ -41,7 +41,7 @@ from components.training import (
     train_epoch,
 )
 
-CROP, BATCH, LR, DIVISOR = 128, 8, 1e-3, 8
+CROP, BATCH, LR, DIVISOR = 128, 8, 1e-2, 8
 Epoch = Callable[[int], float]
 
 

@@ -13,6 +13,12 @@ _HOMES = {
     "LossManager": "components.losses",
     "CheckpointManager": "components.checkpoints",
     "AutoCheckpointManager": "components.checkpoints",
+    "EnhancedModelCheckpoint": "components.training.helper",
+    "MixedLoss": "components.training.helper",
+    "TrainingConfiguration": "components.training.configuration",
+    "TrainingHelper": "components.training.helper",
+    "TrainingManager": "components.training.manager",
+    "setup_enhanced_training": "components.training.setup",
 }
 
 __all__ = list(_HOMES)
