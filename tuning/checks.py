@@ -18,6 +18,7 @@ from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
 from tuning.plan import check_space
+from tuning.validation import sliding_window
 
 
 def check_study(config: StudyConfig, data: SegmentationData) -> Space:
@@ -46,6 +47,7 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
         problems += _find_unfit_losses(config, space, data)
     with _gathered(problems, "training.crop"):
         check_crop(data.train, tried.training.crop, tried.training.batch)
+        sliding_window(data, tried)
     with _gathered(problems, "model"):
         _check_network(tried, data)
     if problems or space is None:
@@ -113,7 +115,9 @@ def _check_network(settings: StudyConfig, data: SegmentationData) -> None:
         model = _attempt(partial(build_model, settings, data), f"model.build: {path}", "model.arguments")
         model.eval()
         training, divisor = settings.training, settings.model.divisor
-        shown = [next(evaluation_batches(data.val, size=1, divisor=divisor))[0]]
+        whole, window = next(evaluation_batches(data.val, size=1, divisor=divisor))[0], sliding_window(data, settings)
+        inside: tuple[Any, ...] = (..., *(slice(part) for part in window.size)) if window else (...,)
+        shown = [whole[inside]]
         if training.crop is not None:
             batches = training_batches(data.train, size=1, seed=0, epoch=1, crop=training.crop, divisor=divisor)
             shown.append(next(batches)[0])

@@ -151,6 +151,7 @@ class FoldTraining:
             augment=training.augment,
             crop=training.crop,
             divisor=self._settings.model.divisor,
+            foreground=training.foreground,
         )
         trained = train_epoch(
             self._model,

@@ -2,6 +2,7 @@
 
 from components.training.early_stopping import EarlyStopping
 from components.training.evaluation import evaluate
+from components.training.inference import SlidingWindow, predict
 from components.training.loop import train_epoch
 from components.training.network import small_unet
 from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer
@@ -13,9 +14,11 @@ __all__ = [
     "OPTIMIZERS",
     "EarlyStopping",
     "Precision",
+    "SlidingWindow",
     "build_lr_schedule",
     "build_optimizer",
     "evaluate",
+    "predict",
     "seed_everything",
     "small_unet",
     "train_epoch",

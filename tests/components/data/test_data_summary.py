@@ -142,7 +142,14 @@ def test_a_summary_counts_cases_groups_sizes_and_classes() -> None:
     intensity = summary.pop("intensity")
     pixels, mean = 2000 + 600 + 400, (600 + 2 * 400) / 3000
     deviation = ((2000 * mean**2 + 600 * (1 - mean) ** 2 + 400 * (2 - mean) ** 2) / pixels) ** 0.5
-    assert intensity["train"] == {"min": 0.0, "max": 2.0, "mean": round(mean, 4), "deviation": round(deviation, 4)}
+    assert intensity["train"] == {
+        "min": 0.0,
+        "max": 2.0,
+        "mean": round(mean, 4),
+        "deviation": round(deviation, 4),
+        "percentile_1": 0.0,
+        "percentile_99": 2.0,
+    }
     assert summary == {
         "name": "toy",
         "mode": "multiclass",
