@@ -105,10 +105,8 @@ def _space(survey: Survey) -> str:
     if not grids:
         return ""
     spacings = sorted({tuple(round(part, 3) for part in grid.spacing) for grid in grids})
-    shown = " to ".join(
-        "×".join(f"{part:g}" for part in spacing) for spacing in dict.fromkeys(spacings[:: len(spacings) - 1 or 1])
-    )
-    return f", {' and '.join(sorted({grid.orientation for grid in grids}))}, {shown} mm"
+    shown = ("×".join(f"{part:g}" for part in spacing) for spacing in (spacings[0], spacings[-1]))
+    return f", {' and '.join(sorted({grid.orientation for grid in grids}))}, {' to '.join(dict.fromkeys(shown))} mm"
 
 
 def _values(survey: Survey) -> str:
@@ -154,9 +152,7 @@ def _crop_lines(survey: Survey) -> list[str]:
 def _crop_text(survey: Survey, crop: Crop) -> str:
     what = "volume" if len(survey.sizes[0]) == _VOLUME else "image"
     if crop is None:
-        return (
-            f"# crop: 128           # a random part of each {what} an epoch; these are small enough to be taken whole"
-        )
+        return f"# crop: 64            # a random part of each {what} an epoch; these are small enough to be whole"
     if isinstance(crop, list):
         return f"crop: {crop}    # a random part of each {what} an epoch; smaller ones are continued by mirroring"
     if all(min(size) > crop for size in survey.sizes):

@@ -25,7 +25,7 @@ def propose_foreground(survey: Survey, crop: Crop) -> float | None:
     if crop is None:
         return None
     axes = len(survey.sizes[0])
-    shown = prod(crop) if isinstance(crop, list) else crop**axes
+    shown = prod(crop if isinstance(crop, list) else [crop] * axes)
     known = {value: share for value, share in survey.shares().items() if value != survey.classes.ignore}
     foreground = 1 - known.get(survey.classes.values[0], 0.0) / sum(known.values())
     usual = median(prod(case.labels.shape) for case in survey.cases)
@@ -33,7 +33,7 @@ def propose_foreground(survey: Survey, crop: Crop) -> float | None:
 
 
 def _image_crop(survey: Survey) -> Crop:
-    smallest = [min(sizes) for sizes in zip(*survey.sizes, strict=True)]
+    smallest: list[int] = [min(sizes) for sizes in zip(*survey.sizes, strict=True)]
     if min(smallest) >= _IMAGE_CROP + DIVISOR:
         return _IMAGE_CROP
     if len(survey.sizes) == 1:
@@ -46,7 +46,7 @@ def _volume_crop(survey: Survey) -> Crop:
     if len(survey.sizes) == 1 and prod(survey.sizes[0]) <= _VOLUME_PIXELS:
         return None
     usual = [median(sizes) for sizes in zip(*(case.labels.shape for case in survey.cases), strict=True)]
-    crop = [max(1, int(size) // DIVISOR) for size in usual]
+    crop: list[int] = [max(1, int(size) // DIVISOR) for size in usual]
     while prod(crop) * DIVISOR ** len(crop) > _VOLUME_PIXELS and max(crop) > 1:
         longest = crop.index(max(crop))
         crop[longest] = -(-crop[longest] // 2)
