@@ -13,6 +13,7 @@ from components.data.batches import check_crop
 from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
+from components.training import SlidingWindow
 from search_spaces import Choice, Space, SpaceError, When, make_sampler
 from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
@@ -47,9 +48,11 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
         problems += _find_unfit_losses(config, space, data)
     with _gathered(problems, "training.crop"):
         check_crop(data.train, tried.training.crop, tried.training.batch)
-        sliding_window(data, tried)
+    window = None
+    with _gathered(problems, "training.window"):
+        window = sliding_window(data, tried)
     with _gathered(problems, "model"):
-        _check_network(tried, data)
+        _check_network(tried, data, window)
     if problems or space is None:
         raise StudyConfigError("\n".join(dict.fromkeys(problems)))
     return space
@@ -108,14 +111,14 @@ def _gathered(problems: list[str], where: str) -> Iterator[None]:
         problems += [line if line.startswith(own) else f"{where}: {line}" for line in str(error).splitlines()]
 
 
-def _check_network(settings: StudyConfig, data: SegmentationData) -> None:
-    """Build the network and send a case through it."""
+def _check_network(settings: StudyConfig, data: SegmentationData, window: SlidingWindow | None) -> None:
+    """Build the network and send a case, or a window of it, through it."""
     path = settings.model.build
     with torch.random.fork_rng():
         model = _attempt(partial(build_model, settings, data), f"model.build: {path}", "model.arguments")
         model.eval()
         training, divisor = settings.training, settings.model.divisor
-        whole, window = next(evaluation_batches(data.val, size=1, divisor=divisor))[0], sliding_window(data, settings)
+        whole = next(evaluation_batches(data.val, size=1, divisor=divisor))[0]
         inside: tuple[Any, ...] = (..., *(slice(part) for part in window.size)) if window else (...,)
         shown = [whole[inside]]
         if training.crop is not None:
