@@ -15,6 +15,7 @@ from components.metrics.dice import Mode
 IGNORED = 255  # in a decoded mask: a pixel without a label
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Split:
     def digests(self) -> tuple[str, ...]:
         """What identifies each image: the hash of its file's content, or else of its pixels."""
         return self.stored_digests or tuple(_digest(image) for image in self.images)
+
+    @cached_property
+    def known_foreground(self) -> dict[int, tuple[Positions, ...]]:
+        """Where the foreground of a case is; `components.data.foreground` looks once and keeps it here."""
+        return {}
 
     @property
     def sizes(self) -> set[tuple[int, ...]]:

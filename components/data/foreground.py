@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.data.dataset import IGNORED, Split
+from components.data.dataset import IGNORED, Positions, Split
 
 _MOST_POSITIONS = 10_000  # a class and case: crops are drawn once an epoch, more would cost memory and change nothing
-Positions = npt.NDArray[np.int64]
 
 
 def foreground_positions(split: Split, index: int) -> tuple[Positions, ...]:
@@ -23,7 +22,7 @@ def foreground_positions(split: Split, index: int) -> tuple[Positions, ...]:
         For each class that occurs, flat indices into the case's spatial axes, sorted; of a large class a sample, which
         depends on nothing but the mask. Ignored pixels are no foreground.
     """
-    known: dict[int, tuple[Positions, ...]] = split.__dict__.setdefault("_foreground_positions", {})
+    known = split.known_foreground
     if index not in known:
         known[index] = tuple(_find(split.images[index].ndim - 1, split.masks[index]))
     return known[index]
