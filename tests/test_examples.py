@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import segtune
+from tuning import Study, StudyConfig
+from tuning.config import set_by_path
+from tuning.record import StudyDirectory
 from tuning.study_file import read_study_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -20,6 +22,7 @@ def test_every_example_is_valid_and_named_like_its_file(file: Path) -> None:
 
 
 @pytest.mark.skipif(DATA is None, reason="SEGTUNE_DATA is not set: no real data sets here")
+@pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize(("example", "folder"), FOLDERS.items())
 def test_an_example_trains_on_its_data(tmp_path: Path, example: str, folder: str) -> None:
     """Two epochs of one trial on a few cases."""
@@ -27,11 +30,18 @@ def test_an_example_trains_on_its_data(tmp_path: Path, example: str, folder: str
     split = json.loads((root / "split.json").read_text())
     few = {"train": split["train"][:6], "val": split["val"][:3]}
     (tmp_path / "few.json").write_text(json.dumps(few))
-    short = ("training.epochs=2", "search.trials=1", "search.baselines=false", "scheduler.type=none")
-    given = (f"data.root={root}", f"data.split={tmp_path / 'few.json'}", *short)
-    options = [part for setting in given for part in ("-s", setting)]
-    result = segtune("run", str(EXAMPLES / f"{example}.yaml"), *options, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert f"{folder}: 6 train, 3 val, 0 test" in result.stderr
-    (row,) = json.loads(segtune("report", str(tmp_path / "studies" / example), "--format", "json").stdout)
-    assert 0 < row["best_dice"] < 1
+    settings = read_study_file(EXAMPLES / f"{example}.yaml").load().model_dump()
+    for path, value in {
+        "data.root": str(root),
+        "data.split": str(tmp_path / "few.json"),
+        "training.epochs": 2,
+        "search.trials": 1,
+        "search.baselines": False,
+        "scheduler.type": "none",
+    }.items():
+        set_by_path(settings, path, value)
+    Study(StudyConfig.load(settings), tmp_path / "study").run()
+    rows = StudyDirectory(tmp_path / "study").trial(0).epochs()
+    assert sorted(rows) == [1, 2]
+    assert rows[2]["train_loss"] < rows[1]["train_loss"]
+    assert 0 < rows[2]["val_dice"] < 1
