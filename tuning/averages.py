@@ -111,6 +111,7 @@ class TrialAverages:
             augment="none",
             crop=training.crop,
             divisor=self._settings.model.divisor,
+            foreground=training.foreground,
         )
         return (images for images, _ in batches)
 

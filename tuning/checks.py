@@ -13,11 +13,13 @@ from components.data.batches import check_crop
 from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
+from components.training import SlidingWindow
 from search_spaces import Choice, Space, SpaceError, When, make_sampler
 from tuning.building import build_augmentation, build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
 from tuning.plan import check_space
+from tuning.validation import sliding_window
 
 
 def check_study(config: StudyConfig, data: SegmentationData) -> Space:
@@ -48,8 +50,11 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
         check_crop(data.train, tried.training.crop, tried.training.batch)
     with _gathered(problems, "training.augment"):
         _check_augmentation(tried, data)
+    window = None
+    with _gathered(problems, "training.window"):
+        window = sliding_window(data, tried)
     with _gathered(problems, "model"):
-        _check_network(tried, data)
+        _check_network(tried, data, window)
     if problems or space is None:
         raise StudyConfigError("\n".join(dict.fromkeys(problems)))
     return space
@@ -120,14 +125,16 @@ def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
         _attempt(lambda: next(augmented(batches, augmentation, seed=0, epoch=1)), where, "its arguments and results")
 
 
-def _check_network(settings: StudyConfig, data: SegmentationData) -> None:
-    """Build the network and send a case through it."""
+def _check_network(settings: StudyConfig, data: SegmentationData, window: SlidingWindow | None) -> None:
+    """Build the network and send a case, or a window of it, through it."""
     path = settings.model.build
     with torch.random.fork_rng():
         model = _attempt(partial(build_model, settings, data), f"model.build: {path}", "model.arguments")
         model.eval()
         training, divisor = settings.training, settings.model.divisor
-        shown = [next(evaluation_batches(data.val, size=1, divisor=divisor))[0]]
+        whole = next(evaluation_batches(data.val, size=1, divisor=divisor))[0]
+        inside: tuple[Any, ...] = (..., *(slice(part) for part in window.size)) if window else (...,)
+        shown = [whole[inside]]
         if training.crop is not None:
             batches = training_batches(data.train, size=1, seed=0, epoch=1, crop=training.crop, divisor=divisor)
             shown.append(next(batches)[0])

@@ -153,6 +153,7 @@ def _describe(
         "input": {
             "channels": data["channels"],
             "normalize": settings["data"]["normalize"] if settings["data"]["root"] else None,
+            "orientation": data.get("orientation", {}).get("used"),
             "divisor": model["divisor"],
         },
         "output": {"mode": data["mode"], "classes": data["classes"], "threshold": 0.5},

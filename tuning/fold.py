@@ -192,6 +192,7 @@ class FoldTraining:
             augment="none" if self._augmentation else training.augment,
             crop=training.crop,
             divisor=self._settings.model.divisor,
+            foreground=training.foreground,
         )
         if self._augmentation:
             batches = augmented(batches, self._augmentation, seed=self._seed, epoch=epoch, device=self._device)

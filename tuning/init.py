@@ -5,13 +5,14 @@ import os
 import re
 from pathlib import Path
 
+from components.data.folder.names import suffix_of
 from components.data.folder.survey import Survey, survey_folder
 from tuning.errors import StudyConfigError
+from tuning.proposals import Crop, propose_crop, propose_foreground
 
 _FEW_STEPS = 600  # below, three times the epochs
 _BATCH = {2: 4, 3: 2}
-_DIVISOR = 16
-_CROP = {2: 128, 3: 32}  # what two CPU cores train at a bearable pace
+_VOLUME = 3  # axes
 
 
 def init_study(folder: Path, file: Path | None = None) -> Path:
@@ -66,7 +67,7 @@ def describe_study(survey: Survey, root: Path) -> str:
             f"  epochs: {epochs}            # full budget of a trial",
             f"  batch: {_BATCH[axes]}",
             "  lr: 1e-2              # AdamW",
-            _crop_line(survey),
+            *_crop_lines(survey),
             "  precision: fp32       # bf16 is faster on CPUs and GPUs that have it",
             "",
             "checkpoint:",
@@ -89,13 +90,23 @@ def describe_study(survey: Survey, root: Path) -> str:
 
 def _seen(survey: Survey) -> str:
     types = " and ".join(sorted({case.stored[0] for case in survey.cases}))
-    suffixes = " and ".join(sorted({case.pair.image.suffix.lower().lstrip(".").upper() for case in survey.cases}))
+    suffixes = " and ".join(sorted({suffix_of(case.pair.image).lstrip(".").upper() for case in survey.cases}))
     channels = len(survey.cases[0].image)
     sizes = " to ".join(dict.fromkeys("×".join(map(str, size)) for size in (survey.sizes[0], survey.sizes[-1])))
     return (
         f"{len(survey.cases)} pairs of image and mask: {suffixes} {types}, "
-        f"{channels} channel{'' if channels == 1 else 's'}, {sizes}."
+        f"{channels} channel{'' if channels == 1 else 's'}, {sizes}{_space(survey)}."
     )
+
+
+def _space(survey: Survey) -> str:
+    """Of volumes: how they were stored, and how far their voxels are apart."""
+    grids = [case.grid for case in survey.cases if case.grid]
+    if not grids:
+        return ""
+    spacings = sorted({tuple(round(part, 3) for part in grid.spacing) for grid in grids})
+    shown = ("×".join(f"{part:g}" for part in spacing) for spacing in (spacings[0], spacings[-1]))
+    return f", {' and '.join(sorted({grid.orientation for grid in grids}))}, {' to '.join(dict.fromkeys(shown))} mm"
 
 
 def _values(survey: Survey) -> str:
@@ -117,7 +128,7 @@ def _data_lines(survey: Survey) -> list[str]:
         lines[-1] = f"  classes: {{{classes.names[0]}: {classes.values[1]}}}   # rename it as you like"
     if classes.ignore is not None:
         lines.append(f"  ignore: {classes.ignore}           # pixels without a label: no gradient, not counted")
-    lines.append("  normalize: zscore     # of each image; also minmax, percentile, none")
+    lines.append("  normalize: zscore     # of each image; also zscore_nonzero, minmax, percentile, none")
     if survey.has_split:
         lines.append("  split: split.json     # the split that lies in the folder")
     else:
@@ -129,14 +140,21 @@ def _data_lines(survey: Survey) -> list[str]:
     return lines
 
 
-def _crop_line(survey: Survey) -> str:
-    axes = len(survey.sizes[0])
-    smallest = [min(sizes) for sizes in zip(*survey.sizes, strict=True)]
-    if min(smallest) >= _CROP[axes] + _DIVISOR:
-        return f"  crop: {_CROP[axes]}             # a random part of each image an epoch; validation sees whole images"
-    if len(survey.sizes) == 1:
-        return (
-            "  # crop: 128           # a random part of each image an epoch; these are small enough to be taken whole"
-        )
-    crop = max(_DIVISOR, min(smallest) // _DIVISOR * _DIVISOR)
-    return f"  crop: {crop}             # sizes differ, so that whole images would make no batch"
+def _crop_lines(survey: Survey) -> list[str]:
+    crop = propose_crop(survey)
+    foreground = propose_foreground(survey, crop)
+    lines = [f"  {_crop_text(survey, crop)}"]
+    if foreground is not None:
+        lines.append(f"  foreground: {foreground}      # of the crops are sure to show some; the others lie anywhere")
+    return lines
+
+
+def _crop_text(survey: Survey, crop: Crop) -> str:
+    what = "volume" if len(survey.sizes[0]) == _VOLUME else "image"
+    if crop is None:
+        return f"# crop: 64            # a random part of each {what} an epoch; these are small enough to be whole"
+    if isinstance(crop, list):
+        return f"crop: {crop}    # a random part of each {what} an epoch; smaller ones are continued by mirroring"
+    if all(min(size) > crop for size in survey.sizes):
+        return f"crop: {crop}             # a random part of each {what} an epoch; validation sees whole {what}s"
+    return f"crop: {crop}             # sizes differ, so that whole {what}s would make no batch"

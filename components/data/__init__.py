@@ -3,8 +3,9 @@
 from components.data.augmentation import Augmentation, StandardAugmentation, augmented
 from components.data.batches import evaluation_batches, training_batches
 from components.data.dataset import SegmentationData, Split
+from components.data.findings import find_warnings
 from components.data.sampler import ResumableSampler
-from components.data.summary import find_warnings, summarize
+from components.data.summary import summarize
 
 __all__ = [
     "Augmentation",

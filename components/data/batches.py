@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from components.data.dataset import Split
+from components.data.foreground import draw_corner, foreground_positions
 from components.errors import InvalidInputError
 
 AUGMENTATIONS = ("none", "flip")
@@ -26,6 +27,7 @@ def training_batches(
     augment: str = "flip",
     crop: int | Sequence[int] | None = None,
     divisor: int = 1,
+    foreground: float = 0.0,
 ) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
@@ -37,23 +39,29 @@ def training_batches(
         augment: `flip` mirrors each case along each axis with probability ½; `none` leaves it.
         crop: size of the random part of each case, one number or one an axis; None takes the whole case.
         divisor: what is too small for the crop, or whose size is no multiple of this, is continued by mirroring.
+        foreground: probability that a crop is drawn so that it holds a pixel of a foreground class, each class of the
+            case with the same one (Isensee et al. 2021, nnU-Net, does so for a third of each batch); where a case has
+            none, and for the other crops, any place is as likely.
 
     Yields:
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
 
     Raises:
-        InvalidInputError: size below 1, an unknown augmentation, a crop that does not fit the axes, or whole cases of
-            different sizes.
+        InvalidInputError: size below 1, an unknown augmentation, a crop that does not fit the axes, whole cases of
+            different sizes, or foreground outside 0 to 1.
     """
     if size < 1:
         raise InvalidInputError(f"batch size: found {size}, must be at least 1.")
     if augment not in AUGMENTATIONS:
         raise InvalidInputError(f"augment: found {augment!r}; use one of {', '.join(AUGMENTATIONS)}.")
+    if not 0 <= foreground <= 1:
+        raise InvalidInputError(f"foreground: found {foreground}, must be a share from 0 to 1.")
     window = check_crop(split, crop, size)
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(split))
     for start in range(0, len(split), size):
-        chosen = [_sample(split, int(index), window, divisor, random) for index in order[start : start + size]]
+        members = order[start : start + size]
+        chosen = [_sample(split, int(index), window, divisor, foreground, random) for index in members]
         images, masks = (np.stack(arrays) for arrays in zip(*chosen, strict=True))
         if augment == "flip":
             _flip(images, masks, random)
@@ -98,14 +106,22 @@ def check_crop(split: Split, crop: int | Sequence[int] | None, batch: int) -> tu
 
 
 def _sample(
-    split: Split, index: int, window: tuple[int, ...] | None, divisor: int, random: np.random.Generator
+    split: Split,
+    index: int,
+    window: tuple[int, ...] | None,
+    divisor: int,
+    foreground: float,
+    random: np.random.Generator,
 ) -> tuple[Array, Array]:
     image, mask = split.images[index], split.masks[index]
     if window is None:
         return _extended(image, divisor), _extended(mask, divisor, axes=image.ndim - 1)
+    stored = image.shape[1:]
     image = _extended(image, 1, at_least=window)
     mask = _extended(mask, 1, at_least=window, axes=len(window))
-    corner = [int(random.integers(size - part + 1)) for size, part in zip(image.shape[1:], window, strict=True)]
+    # Without a share nothing is drawn for it, so that such a study sees the crops that it always saw.
+    shown = foreground_positions(split, index) if foreground and random.random() < foreground else ()
+    corner = draw_corner(random, image.shape[1:], window, shown, stored)
     inside = tuple(slice(start, start + part) for start, part in zip(corner, window, strict=True))
     everything: tuple[Any, ...] = (..., *inside)
     return image[everything], mask[everything]

@@ -15,6 +15,7 @@ from components.metrics.dice import Mode
 IGNORED = 255  # in a decoded mask: a pixel without a label
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Split:
         cases: name of each case.
         groups: independent unit of each case (patient, specimen, block of neighbouring slices).
         stored_digests: hash of each image as it was stored, where it came from a file.
+        spacings: mm between the pixels of each case along each axis, where its file says.
 
     Raises:
         InvalidInputError: numbers of entries differ, or a mask has not its image's size.
@@ -38,6 +40,7 @@ class Split:
     cases: tuple[str, ...]
     groups: tuple[str, ...]
     stored_digests: tuple[str, ...] = ()
+    spacings: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "images", tuple(self.images))
@@ -50,6 +53,8 @@ class Split:
             )
         if len(self.stored_digests) not in (0, len(self)):
             raise InvalidInputError(f"a split of {len(self)} cases: found {len(self.stored_digests)} digests.")
+        if len(self.spacings) not in (0, len(self)):
+            raise InvalidInputError(f"a split of {len(self)} cases: found {len(self.spacings)} spacings.")
         for case, image, mask in zip(self.cases, self.images, self.masks, strict=True):
             if mask.shape[mask.ndim - image.ndim + 1 :] != image.shape[1:]:
                 raise InvalidInputError(f"case {case}: found an image {image.shape} and a mask {mask.shape}.")
@@ -61,6 +66,11 @@ class Split:
     def digests(self) -> tuple[str, ...]:
         """What identifies each image: the hash of its file's content, or else of its pixels."""
         return self.stored_digests or tuple(_digest(image) for image in self.images)
+
+    @cached_property
+    def known_foreground(self) -> dict[int, tuple[Positions, ...]]:
+        """Where the foreground of a case is; `components.data.foreground` looks once and keeps it here."""
+        return {}
 
     @property
     def sizes(self) -> set[tuple[int, ...]]:
@@ -156,6 +166,8 @@ class SegmentationData:
         digest = hashlib.sha256(f"{self.mode}|{self.classes}|{self.ignore}".encode())
         for name, split in self.splits.items():
             digest.update(f"{name}|{split.cases}|{split.groups}|{split.digests}".encode())
+            if split.spacings:
+                digest.update(f"{split.spacings}".encode())
             for mask in split.masks:
                 digest.update(_digest(mask).encode())
         return digest.hexdigest()

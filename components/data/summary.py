@@ -1,22 +1,22 @@
-"""What a data set looks like in numbers, and what about it is worth a warning."""
+"""What a data set looks like in numbers."""
 
-from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from components.data.dataset import IGNORED, SegmentationData, Split
 
-_NEAR_EMPTY = 1e-3  # share of a mask's pixels; a handful of pixels is as often a slip of the mouse as an object
-_NAMED = 3  # cases named in a warning
+_SPACING_DIGITS = 6
+_SAMPLE = 10_000  # pixels of an image that its percentiles are of
 
 
 def summarize(data: SegmentationData) -> dict[str, Any]:
     """Counts, sizes, channels, class fractions, intensities and hash; plain values for a study's record.
 
     Returns:
-        `fractions` are of the labelled pixels; `intensity` is that of the images as the network sees them.
+        `fractions` are of the labelled pixels; `intensity` is that of the images as the network sees them, with the 1st
+        and 99th percentile of a sample of their pixels; `spacing`, where files say it, is in mm along each axis, and
+        case by case where cases differ.
     """
     return {
         "name": data.name,
@@ -28,6 +28,7 @@ def summarize(data: SegmentationData) -> dict[str, Any]:
         "sizes": {name: _sizes(split) for name, split in data.splits.items() if len(split)},
         "fractions": {name: _fractions(data, split) for name, split in data.splits.items() if len(split)},
         "intensity": {name: _intensity(split) for name, split in data.splits.items() if len(split)},
+        **_spacing(data),
         "ignored": {name: _ignored(split) for name, split in data.splits.items() if len(split)}
         if data.ignore
         else None,
@@ -36,69 +37,20 @@ def summarize(data: SegmentationData) -> dict[str, Any]:
     }
 
 
-def find_warnings(data: SegmentationData) -> list[str]:
-    """What a user should know before hours are spent on the data; one line each."""
-    return [*_shared_groups(data), *_duplicates(data), *_absent_classes(data), *_thin_masks(data), *_flat_images(data)]
-
-
-def _shared_groups(data: SegmentationData) -> Iterator[str]:
-    for (name, split), (other_name, other) in combinations(data.splits.items(), 2):
-        shared = sorted(set(split.groups) & set(other.groups))
-        if shared:
-            yield (
-                f"{_some(shared, 'group')} in both {name} and {other_name}: {other_name} scores will be too good. "
-                "Keep a group in one split."
-            )
-
-
-def _duplicates(data: SegmentationData) -> Iterator[str]:
-    seen: dict[str, tuple[str, str]] = {}
-    pairs: dict[tuple[str, str], list[str]] = {}
+def _spacing(data: SegmentationData) -> dict[str, Any]:
+    described = {}
     for name, split in data.splits.items():
-        for case, digest in zip(split.cases, split.digests, strict=True):
-            first, other = seen.setdefault(digest, (name, case))
-            if (first, other) != (name, case):
-                pairs.setdefault((first, name), []).append(f"{other} = {case}")
-    for (first, name), found in pairs.items():
-        if first == name:
-            yield f"the same image more than once in {name}: {_some(found, 'pair')}."
-        else:
-            yield f"the same image in {first} and {name}: {_some(found, 'pair')}; {name} scores will be too good."
-
-
-def _absent_classes(data: SegmentationData) -> Iterator[str]:
-    in_train = data.present(data.train)
-    for name, scored, trained in zip(data.foreground, data.scored, in_train, strict=True):
-        if not scored:
-            yield f"class {name!r} occurs in no validation mask: it has no Dice and does not count in the objective."
-        if not trained:
-            yield f"class {name!r} occurs in no training mask: the network cannot learn it."
-
-
-def _thin_masks(data: SegmentationData) -> Iterator[str]:
-    for name, split in data.splits.items():
-        shares = [float(np.mean((mask > 0) & (mask != IGNORED))) for mask in split.masks]
-        empty = [case for case, share in zip(split.cases, shares, strict=True) if share == 0]
-        thin = [case for case, share in zip(split.cases, shares, strict=True) if 0 < share < _NEAR_EMPTY]
-        if empty:
-            yield f"{len(empty)} of {len(split)} {name} masks are empty ({_some(empty, 'case')})."
-        if thin:
-            yield (
-                f"{len(thin)} of {len(split)} {name} masks have under {_NEAR_EMPTY:.1%} foreground "
-                f"({_some(thin, 'case')}); their Dice hangs on a few pixels."
-            )
-
-
-def _flat_images(data: SegmentationData) -> Iterator[str]:
-    for name, split in data.splits.items():
-        flat = [case for case, image in zip(split.cases, split.images, strict=True) if not np.ptp(image)]
-        if flat:
-            yield f"{len(flat)} of {len(split)} {name} images are of one single value ({_some(flat, 'case')})."
-
-
-def _some(names: list[str], what: str) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names[:_NAMED])}{more}"
+        if not split.spacings:
+            continue
+        spacings = np.array(split.spacings).round(_SPACING_DIGITS)
+        described[name] = {
+            "smallest": spacings.min(0).tolist(),
+            "median": np.median(spacings, axis=0).tolist(),
+            "largest": spacings.max(0).tolist(),
+        }
+        if (spacings != spacings[0]).any():
+            described[name]["of_cases"] = dict(zip(split.cases, spacings.tolist(), strict=True))
+    return {"spacing": described} if described else {}
 
 
 def _sizes(split: Split) -> dict[str, list[int]]:
@@ -129,9 +81,13 @@ def _intensity(split: Split) -> dict[str, float]:
     count = sum(image.size for image in split.images)
     mean = sum(float(image.sum(dtype=np.float64)) for image in split.images) / count
     variance = sum(float(np.square(image.astype(np.float64) - mean).sum()) for image in split.images) / count
+    sample = np.concatenate([image.ravel()[:: -(-image.size // _SAMPLE)] for image in split.images])
+    low, high = np.percentile(sample, (1, 99))
     return {
         "min": round(min(float(image.min()) for image in split.images), 4),
         "max": round(max(float(image.max()) for image in split.images), 4),
         "mean": round(mean, 4),
         "deviation": round(variance**0.5, 4),
+        "percentile_1": round(float(low), 4),
+        "percentile_99": round(float(high), 4),
     }

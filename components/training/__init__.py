@@ -3,6 +3,7 @@
 from components.training.acceleration import MemoryFormat, accelerate
 from components.training.early_stopping import EarlyStopping
 from components.training.evaluation import evaluate
+from components.training.inference import SlidingWindow, predict
 from components.training.limits import TrainingLimits
 from components.training.loop import train_epoch
 from components.training.network import small_unet
@@ -17,6 +18,7 @@ __all__ = [
     "EarlyStopping",
     "MemoryFormat",
     "Precision",
+    "SlidingWindow",
     "Stepper",
     "TrainingLimits",
     "accelerate",
@@ -24,6 +26,7 @@ __all__ = [
     "build_optimizer",
     "choose_precision",
     "evaluate",
+    "predict",
     "seed_everything",
     "small_unet",
     "train_epoch",

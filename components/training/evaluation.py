@@ -8,9 +8,9 @@ from torch import nn
 
 from components.data import Split, evaluation_batches
 from components.losses import ReferenceTerms
-from components.losses.deep_supervision import outputs_of
 from components.metrics.dice import DiceCounts, DiceScores, Mode
 from components.metrics.masks import PackedMasks
+from components.training.inference import SlidingWindow, predict
 from components.training.precision import Precision, autocast, device_of
 
 
@@ -23,6 +23,7 @@ def evaluate(
     batch: int,
     precision: Precision = "fp32",
     divisor: int = 1,
+    window: SlidingWindow | None = None,
     ignore_index: int | None = None,
     scored: Sequence[bool] | None = None,
     masks: PackedMasks | None = None,
@@ -37,6 +38,7 @@ def evaluate(
         batch: cases at a time; the score does not depend on it beyond the network's own rounding.
         precision: as in `train_epoch`.
         divisor: sizes are continued to a multiple of it by mirroring; what is predicted there is cut off.
+        window: for images that it does not cover.
         ignore_index: mask value of pixels that are not counted.
         scored: whether each foreground class counts.
         masks: collects the predicted masks.
@@ -47,7 +49,7 @@ def evaluate(
     counts = DiceCounts(mode, ignore_index=ignore_index, scored=scored)
     for images, target in evaluation_batches(split, size=batch, divisor=divisor):
         with autocast(device, precision):
-            logits = outputs_of(model(images.to(device)), axes=images.ndim)[0]
+            logits = predict(model, images.to(device), window)
         inside: tuple[Any, ...] = (..., *(slice(size) for size in target.shape[target.ndim - logits.ndim + 2 :]))
         counts.add(logits[inside], target.to(device))
         if masks is not None:

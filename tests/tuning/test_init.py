@@ -81,7 +81,7 @@ def test_a_folder_without_images_and_masks_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(ROOT is None, reason="SEGTUNE_DATA is not set: no real data sets here")
-@pytest.mark.parametrize("name", ["dsb2018_nuclei", "chase_db1_vessels"])
+@pytest.mark.parametrize("name", ["dsb2018_nuclei", "chase_db1_vessels", "msd_hippocampus"])
 def test_real_folders(tmp_path: Path, name: str) -> None:
     config = read_study_file(init_study(Path(str(ROOT)) / name, tmp_path / "new.yaml")).load()
     (data,) = load_data(config.data)

@@ -159,6 +159,19 @@ def test_keys_that_stand_twice_come_with_the_other_problems(tmp_path: Path) -> N
     [
         ("training: {crop: big}", "training.crop: must be an integer or a list. Found: 'big'."),
         ("training: {crop: 0}", "training.crop: must be at least 1 or a list. Found: 0."),
+        ("training: {window: [16, 0]}", "training.window.1: must be at least 1. Found: 0."),
+        (
+            "training: {window: bog}",
+            "training.window: must be 'auto' or 'whole' or an integer or a list. Found: 'bog'.",
+        ),
+        (
+            "training: {window: [32, 20]}\ndata: {root: x}",
+            "training.window: [32, 20] is no multiple of model.divisor, which is 16. Hint: change one of them.",
+        ),
+        (
+            "training: {foreground: 0.3}\ndata: {root: x}",
+            "training.foreground: is of crops, and training.crop is not set. Hint: set it.",
+        ),
         ("training: {crop: 1.5}", "training.crop: must be an integer or a list. Found: 1.5."),
         ("training: {seed: per_tral}", "training.seed: must be an integer or 'per_trial'. Found: 'per_tral'. "),
         ("training: {seed: -1}", "training.seed: must be at least 0 or 'per_trial'. Found: -1."),

@@ -47,7 +47,7 @@ def describe_problems(error: ValidationError, settings: Any, model: type[BaseMod
     inside = {problem["path"][:depth] for problem in found for depth in range(len(problem["path"]))}
     problems: dict[Path, list[Any]] = {}
     for problem in found:
-        if not (problem["path"] in inside and problem["type"].endswith("_type")):
+        if not (problem["path"] in inside and problem["type"].endswith(("_type", "literal_error"))):
             problems.setdefault(problem["path"], []).append(problem)
     return "\n".join(_describe(path, of_path, model) for path, of_path in problems.items())
 

@@ -60,9 +60,10 @@ class DataConfig(Section):
     ignore: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None, description="mask value of pixels without a label: no gradient, not counted, such as 255"
     )
-    normalize: Literal["zscore", "minmax", "percentile", "none"] = Field(
+    normalize: Literal["zscore", "zscore_nonzero", "minmax", "percentile", "none"] = Field(
         "zscore",
-        description="of each image and channel: mean 0 and deviation 1; range to 0-1; the 1st to 99th percentile to "
+        description="of each image and channel: mean 0 and deviation 1, over all pixels or those that are not 0 (which "
+        "stay 0); range to 0-1; the 1st to 99th percentile to "
         "0-1, clipped; or `none`, where integers are divided by their type's largest value",
     )
     split: _PathText | None = Field(
@@ -284,11 +285,16 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        problems, crop, divisor = [], self.training.crop, self.model.divisor
-        if any(size % divisor for size in (crop if isinstance(crop, list) else [crop or 0])):
-            problems.append(
-                f"training.crop: {crop} is no multiple of model.divisor, which is {divisor}. Hint: change one of them."
-            )
+        problems, divisor = [], self.model.divisor
+        for name in ("crop", "window"):
+            size = getattr(self.training, name)
+            if any(part % divisor for part in (size if isinstance(size, list) else [size]) if isinstance(part, int)):
+                problems.append(
+                    f"training.{name}: {size} is no multiple of model.divisor, which is {divisor}. "
+                    "Hint: change one of them."
+                )
+        if self.training.foreground and self.training.crop is None:
+            problems.append("training.foreground: is of crops, and training.crop is not set. Hint: set it.")
         if self.scheduler.type == "asha" and self.scheduler.grace > self.training.epochs:
             problems.append(
                 f"scheduler.grace: {self.scheduler.grace} is beyond training.epochs, which is {self.training.epochs}. "

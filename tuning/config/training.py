@@ -36,6 +36,19 @@ class TrainingConfig(Section):
         None,
         description="size of the random crop that each case gives an epoch, one number or one an axis; none: whole",
     )
+    foreground: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of the crops that are sure to hold foreground, each class alike; the others lie anywhere; "
+        "0.33 suits volumes and images that are mostly background",
+    )
+    window: Literal["auto", "whole"] | Positive | list[Positive] = Field(
+        "auto",
+        description="validation by a sliding window of this size, one number or one an axis; `whole` images at once; "
+        "`auto` takes `crop` for volumes of more than eight crops, and otherwise whole images",
+    )
+    overlap: float = Field(0.25, ge=0, lt=1, description="of neighbouring windows, as a share of their size")
     augment: str = Field(
         "flip",
         description="`none`; `flip`: mirror along each axis with probability ½; `standard`: also right-angle turns, "

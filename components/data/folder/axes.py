@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.data.folder.names import VOLUMES, suffix_of
 from components.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -66,4 +67,4 @@ def _squeezed(array: Array) -> Array:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() != ".npy"
+    return suffix_of(path) not in (".npy", *VOLUMES)

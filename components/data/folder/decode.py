@@ -11,12 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from components.data.folder.axes import channels_first, mask_axes, shape_text
-from components.data.folder.files import read_image, read_labels
+from components.data.folder.files import checked_volume, read_image, read_labels
 from components.data.folder.labels import count_values
+from components.data.folder.names import is_volume
+from components.data.folder.nifti import check_same_grid
 from components.data.folder.normalize import normalize_image
 from components.data.folder.pairs import Pair
 from components.data.folder.problems import Problems
 from components.errors import InvalidInputError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a volume's voxels were when it was stored.
+
+    Attributes:
+        orientation: where its axes ran to, such as `LPS`; they have been turned to RAS.
+        spacing: mm between voxels along each axis of the mask as it is now.
+    """
+
+    orientation: str
+    spacing: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Case:
         values: pixels of each mask value.
         digest: hash of the image as stored.
         stored: type of the stored image, its smallest and its largest value.
+        grid: of a volume, how it was stored; None for images.
     """
 
     pair: Pair
@@ -38,6 +56,7 @@ class Case:
     values: dict[int, int]
     digest: str
     stored: tuple[str, float, float]
+    grid: Grid | None = None
 
 
 def read_cases(pairs: Sequence[Pair], normalize: str) -> list[Case]:
@@ -49,6 +68,7 @@ def read_cases(pairs: Sequence[Pair], normalize: str) -> list[Case]:
 
     Raises:
         InvalidInputError: a file does not decode, image and mask do not fit, or images differ in channels or axes.
+        MissingExtraError: there are NIfTI volumes, and nibabel is not installed.
     """
     problems, cases = Problems(), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -64,9 +84,8 @@ def read_cases(pairs: Sequence[Pair], normalize: str) -> list[Case]:
 
 def _read_case(pair: Pair, normalize: str) -> Case | InvalidInputError:
     try:
-        labels = mask_axes(pair.mask, read_labels(pair.mask))
+        image, labels, grid = _read_files(pair)
         values = count_values(pair.mask, labels)
-        image = channels_first(pair.image, read_image(pair.image), pair.mask, labels.shape)
     except InvalidInputError as error:
         return error
     odd = int((~np.isfinite(image)).sum())
@@ -75,7 +94,30 @@ def _read_case(pair: Pair, normalize: str) -> Case | InvalidInputError:
     content = np.ascontiguousarray(image)
     digest = hashlib.sha256(f"{image.dtype}|{image.shape}".encode() + content.tobytes()).hexdigest()
     stored = (str(image.dtype), float(image.min()), float(image.max()))
-    return Case(pair, normalize_image(content, normalize), labels, values, digest, stored)
+    return Case(pair, normalize_image(content, normalize), labels, values, digest, stored, grid)
+
+
+def _read_files(pair: Pair) -> tuple[Array, Array, Grid | None]:
+    """The image `(C, *spatial)`, the mask `(*spatial)`, and where they were."""
+    volumes = [path for path in (pair.image, pair.mask) if is_volume(path)]
+    if not volumes:
+        labels = mask_axes(pair.mask, read_labels(pair.mask))
+        return channels_first(pair.image, read_image(pair.image), pair.mask, labels.shape), labels, None
+    if len(volumes) == 1:
+        raise InvalidInputError(
+            f"{pair.image}: of it and its mask {pair.mask} only {volumes[0].name} is NIfTI and says how it lies in "
+            "space. Hint: save both as NIfTI, with one affine."
+        )
+    image, mask = checked_volume(pair.image), checked_volume(pair.mask)
+    check_same_grid(image, mask)
+    labels = mask_axes(pair.mask, mask.array)
+    channels = image.array if image.array.ndim > len(image.spacing) else image.array[..., None]
+    channels = np.moveaxis(channels, -1, 0)
+    spacing: tuple[float, ...] = image.spacing
+    if labels.ndim < len(spacing):  # of a single slice one axis has fallen away
+        spacing = spacing[1:] if len(mask.array) == 1 else spacing[:-1]
+    grid = Grid(image.orientation, spacing)
+    return channels.reshape(len(channels), *labels.shape), labels, grid
 
 
 def _check_alike(cases: Sequence[Case], problems: Problems) -> None:

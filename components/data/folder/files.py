@@ -1,15 +1,18 @@
-"""Image files as arrays: PNG, JPEG, TIFF and NPY, in the depth in which they are stored."""
+"""Image files as arrays: PNG, JPEG, TIFF, NPY and NIfTI, in the depth in which they are stored."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from components.errors import InvalidInputError
+from components.data.folder.names import VOLUMES, suffix_of
+from components.data.folder.nifti import Volume, read_volume
+from components.errors import InvalidInputError, MissingExtraError
 
 Array = npt.NDArray[Any]
+Read = TypeVar("Read")
 
 _DEEP_PNG_SAMPLES: dict[int, Any] = {  # without alpha, by colour type; Pillow cuts these to 8 bits a sample
     2: slice(3),  # RGB, to which a transparent colour adds an alpha channel
@@ -23,13 +26,15 @@ def read_image(path: Path) -> Array:
     """Read an image without its alpha channel.
 
     Args:
-        path: `.png`, `.jpg`, `.jpeg`, `.tif`, `.tiff` or `.npy`.
+        path: `.png`, `.jpg`, `.jpeg`, `.tif`, `.tiff`, `.npy`, or a volume `.nii` or `.nii.gz`.
 
     Returns:
-        As stored: `(H, W)`, `(H, W, samples)`, or with pages or further axes in front; bool, integers or floats.
+        As stored: `(H, W)`, `(H, W, samples)`, or with pages or further axes in front; a volume as `Volume.array`;
+        bool, integers or floats.
 
     Raises:
         InvalidInputError: the file does not decode, or holds what is no image; names the file.
+        MissingExtraError: it is a volume, and nibabel is not installed.
 
     Example:
         >>> read_image(Path("images/cell_01.png")).shape  # doctest: +SKIP
@@ -49,12 +54,26 @@ def read_labels(path: Path) -> Array:
 
 def is_image_file(path: Path) -> bool:
     """Whether a file has a suffix that can be read, and is not hidden."""
-    return path.suffix.lower() in _IMAGE_READERS and not path.name.startswith(".")
+    return suffix_of(path) in _IMAGE_READERS and not path.name.startswith(".")
 
 
-def _decoded(path: Path, readers: dict[str, Callable[[Path], Array]]) -> Array:
+def checked_volume(path: Path) -> Volume:
+    """Read a NIfTI volume.
+
+    Raises:
+        InvalidInputError: as `read_image`.
+        MissingExtraError: nibabel is not installed.
+    """
+    volume = _decoded(path, dict.fromkeys(VOLUMES, read_volume))
+    _checked(path, volume.array)
+    return volume
+
+
+def _decoded(path: Path, readers: dict[str, Callable[[Path], Read]]) -> Read:
     try:
-        return readers[path.suffix.lower()](path)
+        return readers[suffix_of(path)](path)
+    except (InvalidInputError, MissingExtraError):
+        raise
     except Exception as error:
         # Decoders raise whatever they stumble upon; to the user all of it means the same.
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -138,6 +157,10 @@ def _read_npy(path: Path) -> Array:
     return np.asarray(np.load(path, allow_pickle=False))
 
 
+def _read_volume_array(path: Path) -> Array:
+    return read_volume(path).array
+
+
 _IMAGE_READERS: dict[str, Callable[[Path], Array]] = {
     ".png": _read_picture,
     ".jpg": _read_picture,
@@ -145,6 +168,7 @@ _IMAGE_READERS: dict[str, Callable[[Path], Array]] = {
     ".tif": _read_tiff,
     ".tiff": _read_tiff,
     ".npy": _read_npy,
+    **dict.fromkeys(VOLUMES, _read_volume_array),
 }
 _LABEL_READERS = _IMAGE_READERS | {
     ".png": _read_picture_labels,

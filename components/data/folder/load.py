@@ -1,5 +1,6 @@
 """A folder of images and masks as a data set."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +10,7 @@ from typing import Any
 from components.data.dataset import Mask, SegmentationData, Split
 from components.data.folder.decode import Case, read_cases
 from components.data.folder.labels import Classes, decide_classes, listed
+from components.data.folder.nifti import CANONICAL
 from components.data.folder.pairs import find_pairs
 from components.data.folder.problems import Problems
 from components.data.folder.splits import DEFAULT_RATIO, Stems, read_split, split_by_ratio, split_in_folds
@@ -56,7 +58,13 @@ class Folder:
             cases=tuple(stems),
             groups=tuple(groups[stem] for stem in stems),
             stored_digests=tuple(self.cases[stem].digest for stem in stems),
+            spacings=self._spacings(stems),
         )
+
+    def _spacings(self, stems: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """Of each case, where all files say."""
+        found = tuple(grid.spacing for stem in stems if (grid := self.cases[stem].grid))
+        return found if len(found) == len(stems) else ()
 
     def _facts(self, used: set[str]) -> dict[str, Any]:
         types, smallest, largest = zip(*(case.stored for case in self.cases.values()), strict=True)
@@ -65,7 +73,13 @@ class Folder:
             "stored_types": sorted(set(types)),
             "stored_range": [min(smallest), max(largest)],
             "unused_cases": len(self.cases.keys() - used),
+            **self._orientation(),
         }
+
+    def _orientation(self) -> dict[str, Any]:
+        """Of volumes: how they were stored, and how they are used."""
+        stored = Counter(case.grid.orientation for case in self.cases.values() if case.grid)
+        return {"orientation": {"used": CANONICAL, "stored": dict(sorted(stored.items()))}} if stored else {}
 
 
 def open_folder(
@@ -82,7 +96,7 @@ def open_folder(
     Args:
         root: folder that holds `images` and `masks`, files of the same stem.
         images: folder of the images, relative to root: PNG, JPEG, TIFF or NPY; 8 bit, 16 bit or float; channels as
-            colour samples or as pages.
+            colour samples or as pages; or NIfTI volumes, which are turned to RAS.
         masks: folder of the masks.
         classes: names in the order of the values, or the value of each name; None reads them from the masks.
         ignore: mask value of pixels without a label.

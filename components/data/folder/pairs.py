@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.folder.files import SUFFIXES, is_image_file
+from components.data.folder.names import stem_of
 from components.data.folder.problems import Problems
 
 
@@ -55,9 +56,10 @@ def _missing_folder(root: Path, name: str, folder: Path) -> str:
 def _by_stem(folder: Path, problems: Problems) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(path for path in folder.iterdir() if is_image_file(path) and path.is_file()):
-        if path.stem in files:
-            problems.add(f"{path}: {files[path.stem].name} has the same stem. Hint: keep one of the two.")
-        files.setdefault(path.stem, path)
+        stem = stem_of(path)
+        if stem in files:
+            problems.add(f"{path}: {files[stem].name} has the same stem. Hint: keep one of the two.")
+        files.setdefault(stem, path)
     if not files:
         problems.add(f"{folder}: no image in it. Hint: {', '.join(SUFFIXES)} can be read.")
     return files

@@ -13,8 +13,8 @@ from components.data.folder.load import SPLIT_FILE
 from components.data.folder.pairs import find_pairs
 from components.errors import InvalidInputError
 
-_IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x")
-_MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y")
+_IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x", "imagestr")
+_MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y", "labelstr")
 _GROUP_COLUMNS = ("group", "patient", "patient_id", "subject", "subject_id", "specimen", "case_id")
 _USUAL_IGNORED = 255
 

@@ -113,6 +113,34 @@ def test_empty_and_near_empty_masks() -> None:
     ]
 
 
+def test_a_small_object_in_a_large_volume_is_no_slip_of_the_mouse() -> None:
+    masks = [np.zeros((40, 200, 200), np.uint8) for _ in range(4)]
+    for mask, few in zip(masks, (1000, 999, 1000, 1000), strict=True):
+        mask.reshape(-1)[:few] = 1
+    images = [np.random.default_rng(index).random((1, 40, 200, 200), np.float32) for index in range(4)]
+    names = ("u", "v", "w", "x")
+    train = Split(images[:2], masks[:2], names[:2], names[:2])
+    data = make(
+        classes=("background", "one"),
+        train=train,
+        val=Split(images[2:3], masks[2:3], names[2:3], names[2:3]),
+        test=Split(images[3:], masks[3:], names[3:], names[3:]),
+    )
+    assert find_warnings(data) == [
+        "1 of 2 train masks have under 0.1% foreground (case v); their Dice hangs on a few pixels."
+    ]
+
+
+def test_images_on_different_scales() -> None:
+    test = split("c", seed=20)
+    scaled = [9 * test.images[0], 200 * test.images[1], np.zeros_like(test.images[2]), *test.images[3:]]
+    data = make(test=Split(scaled, test.masks, test.cases, test.groups))
+    flat, scale = find_warnings(data)
+    assert flat.startswith("1 of 5 test images are of one single value")
+    assert scale.startswith("intensities differ: their deviation is 0.9")
+    assert scale.endswith(" in case c1. Bring images to one scale, as data.normalize: zscore does.")
+
+
 def test_ignored_pixels_are_no_foreground() -> None:
     val = split("b", seed=10)
     ignored = np.where(val.masks[0] > 0, 255, 0).astype(np.uint8)
@@ -142,7 +170,14 @@ def test_a_summary_counts_cases_groups_sizes_and_classes() -> None:
     intensity = summary.pop("intensity")
     pixels, mean = 2000 + 600 + 400, (600 + 2 * 400) / 3000
     deviation = ((2000 * mean**2 + 600 * (1 - mean) ** 2 + 400 * (2 - mean) ** 2) / pixels) ** 0.5
-    assert intensity["train"] == {"min": 0.0, "max": 2.0, "mean": round(mean, 4), "deviation": round(deviation, 4)}
+    assert intensity["train"] == {
+        "min": 0.0,
+        "max": 2.0,
+        "mean": round(mean, 4),
+        "deviation": round(deviation, 4),
+        "percentile_1": 0.0,
+        "percentile_99": 2.0,
+    }
     assert summary == {
         "name": "toy",
         "mode": "multiclass",

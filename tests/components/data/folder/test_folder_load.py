@@ -222,7 +222,7 @@ def test_values_outside_the_classes_name_every_file(tmp_path: Path) -> None:
 def test_an_unknown_normalisation_is_refused(tmp_path: Path) -> None:
     root = png_folder(tmp_path / "discs", cases=2)
     assert refused(root, normalize="scale") == [
-        "normalize: found 'scale'; use one of zscore, minmax, percentile, none."
+        "normalize: found 'scale'; use one of zscore, zscore_nonzero, minmax, percentile, none."
     ]
 
 

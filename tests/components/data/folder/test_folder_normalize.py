@@ -32,6 +32,18 @@ def test_a_constant_channel_becomes_0_in_spite_of_rounding(how: str, value: floa
         assert not normalize_image(np.full((1, size, size), value), how).any()
 
 
+def test_scores_over_what_is_not_0_leave_0_alone() -> None:
+    volume = np.zeros((2, 4, 5, 6), np.int16)
+    volume[0, 1:3] = np.random.default_rng(0).integers(50, 90, (2, 5, 6))
+    volume[1, 0, 0, :3] = 7
+    scored = normalize_image(volume, "zscore_nonzero")
+    assert scored.dtype == np.float32
+    inside = scored[0, 1:3].astype(np.float64)
+    assert (inside.mean(), inside.std()) == pytest.approx((0, 1), abs=1e-6)
+    assert not scored[0, [0, 3]].any()
+    assert not scored[1].any()
+
+
 def test_percentiles_clip_what_lies_beyond() -> None:
     image = np.concatenate([np.arange(200.0), [1e6]])[None, :, None]
     scaled = normalize_image(image, "percentile")[0, :, 0]

@@ -66,7 +66,7 @@ def test_missing_folders_are_named_with_those_that_are_there(tmp_path: Path) -> 
 
 def test_empty_folders_are_named(tmp_path: Path) -> None:
     folder(tmp_path, ["a.png", "b.png"], ["a.txt"])
-    empty = "no image in it. Hint: .png, .jpg, .jpeg, .tif, .tiff, .npy can be read."
+    empty = "no image in it. Hint: .png, .jpg, .jpeg, .tif, .tiff, .npy, .nii.gz, .nii can be read."
     assert refused(tmp_path) == [f"{tmp_path}/masks: {empty}"]
     for path in (tmp_path / "images").iterdir():
         path.unlink()

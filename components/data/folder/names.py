@@ -1,0 +1,20 @@
+"""What a file's name says: its kind, and the case that it belongs to."""
+
+from pathlib import Path
+
+VOLUMES = (".nii.gz", ".nii")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case; `.nii.gz` is one."""
+    return next((suffix for suffix in VOLUMES if path.name.lower().endswith(suffix)), path.suffix.lower())
+
+
+def stem_of(path: Path) -> str:
+    """The name without its suffix, which names the case."""
+    return path.name[: len(path.name) - len(suffix_of(path))]
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file is NIfTI."""
+    return suffix_of(path) in VOLUMES

@@ -1,0 +1,81 @@
+"""Logits of whole images, at once or window by window where an image is too large for the memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from components.errors import InvalidInputError
+from components.losses.deep_supervision import outputs_of
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """How a large image is cut for inference.
+
+    Attributes:
+        size: of a window, one number an axis, multiples of what the network needs.
+        overlap: of neighbouring windows, as a share of their size.
+        batch: windows at a time.
+
+    Raises:
+        InvalidInputError: a size or the batch is below 1, or the overlap not in [0, 1).
+
+    Example:
+        >>> SlidingWindow((64, 64, 32)).covers((48, 64, 32))
+        True
+    """
+
+    size: tuple[int, ...]
+    overlap: float = 0.25
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.size or min(self.size) < 1 or self.batch < 1 or not 0 <= self.overlap < 1:
+            raise InvalidInputError(
+                "sliding window: size and batch must be at least 1, overlap at least 0 and below 1; found "
+                f"{list(self.size)}, {self.batch}, {self.overlap}."
+            )
+
+    def covers(self, sizes: Sequence[int]) -> bool:
+        """Whether one window holds an image of these spatial sizes.
+
+        Raises:
+            InvalidInputError: the image has another number of axes.
+        """
+        if len(sizes) != len(self.size):
+            raise InvalidInputError(f"training.window: found {list(self.size)}, the images have {len(sizes)} axes.")
+        return all(size <= part for size, part in zip(sizes, self.size, strict=True))
+
+
+def predict(model: nn.Module, images: Tensor, window: SlidingWindow | None = None) -> Tensor:
+    """Logits of images.
+
+    Args:
+        model: network from images to logits, or to several, of which the first counts.
+        images: `(B, C, *spatial)`, sizes as the network needs them, on its device.
+        window: None, or one that covers the images, sends them through the network as they are. Otherwise windows are
+            sent, and where they overlap their logits are averaged with Gaussian weights that fade towards a window's
+            edge, where the network sees least (MONAI's `sliding_window_inference`; Isensee et al. 2021, nnU-Net).
+
+    Returns:
+        `(B, classes, *spatial)`; those of windows in fp32.
+
+    Raises:
+        InvalidInputError: the window has another number of axes than the images.
+    """
+    spatial = images.shape[2:]
+    if window is None or window.covers(spatial):
+        return outputs_of(model(images), axes=images.ndim)[0]
+    from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415 - half a second, only for large images
+
+    logits: Tensor = sliding_window_inference(
+        images,
+        # Along an axis on which the image is smaller than a window it is not padded, but taken whole.
+        roi_size=[min(size, part) for size, part in zip(spatial, window.size, strict=True)],
+        sw_batch_size=window.batch,
+        predictor=lambda part: outputs_of(model(part), axes=part.ndim)[0].float(),
+        overlap=window.overlap,
+        mode="gaussian",
+    )
+    return logits
