@@ -39,6 +39,13 @@ def test_the_python_of_the_page_on_averages_runs(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "torch.Size([2, 1, 8, 8])\n"
 
 
+def test_the_python_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for code in blocks("python", "docs/guides/enhanced_training.md"):
+        exec(compile(code, "enhanced_training.md", "exec"), {})  # noqa: S102 - our own
+    assert (tmp_path / "fitted" / "history.html").exists()
+
+
 def test_the_study_files_shown_are_valid(tmp_path: Path) -> None:
     shown = tmp_path / "study.yaml"
     shown.write_text(blocks("yaml")[0])

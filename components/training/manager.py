@@ -190,7 +190,7 @@ class TrainingManager:
         """Write an epoch into the history, and begin the next one.
 
         Args:
-            epoch: that has ended.
+            epoch: that has ended; the first is 1 or 0.
             train_metrics: of its last training step, or of your own; names get `train_` before them.
             val_metrics: likewise, with `val_`.
 
@@ -200,7 +200,8 @@ class TrainingManager:
         row = {**_prefixed(train_metrics, "train_"), **_prefixed(val_metrics, "val_")}
         row |= {f"weight_{name}": value for name, value in self.loss.weights.items()}
         self.history.add(epoch, row)
-        self.loss_schedule.step(epoch, row)
+        counted_from_0 = self.history.rows[0]["epoch"] == 0
+        self.loss_schedule.step(epoch + counted_from_0, row)
         self._begin_epoch()
         return {"epoch": epoch, **row}
 
@@ -249,7 +250,6 @@ class TrainingManager:
         train: Batches | SegmentationData,
         val: Batches | None = None,
         *,
-        epochs: int | None = None,
         resume: bool = True,
     ) -> list[Row]:
         """Train until the budget is used up, or a limit of the configuration is reached.
@@ -262,7 +262,6 @@ class TrainingManager:
             train: batches of images and masks, gone through once an epoch, such as a `DataLoader`; or data, of which
                 the configuration makes batches.
             val: batches to validate on; with data their validation split.
-            epochs: in place of the configuration's.
             resume: go on from the last checkpoint in the folder, if there is one.
 
         Returns:
@@ -275,7 +274,7 @@ class TrainingManager:
         model, stepper = self._model, self._needed_stepper()
         if model is None or self._optimizer is None:
             raise InvalidInputError("fit: no network yet. Hint: call setup_training first.")
-        self._limits = self._new_limits(epochs)
+        self._limits = self._new_limits()
         seed_everything(self.configuration.training.seed)
         epoch = self._resume() if resume else 0
         while not self._limits.ended:
@@ -351,9 +350,9 @@ class TrainingManager:
         self.history.drop_after(record.epoch)
         return record.epoch
 
-    def _new_limits(self, epochs: int | None = None) -> TrainingLimits:
+    def _new_limits(self) -> TrainingLimits:
         training = self.configuration.training
-        return TrainingLimits(epochs or training.epochs, training.patience, training.max_minutes)
+        return TrainingLimits(training.epochs, training.patience, training.max_minutes)
 
     def _needed_stepper(self) -> Stepper:
         if self._stepper is None:
