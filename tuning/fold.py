@@ -1,7 +1,7 @@
 """The training of one fold of a trial; without folds there is one, and it is the whole trial."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -11,7 +11,7 @@ from components.checkpoints import CheckpointManager
 from components.data import SegmentationData, augmented, training_batches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
-from components.metrics.dice import DiceScores
+from components.metrics import DiceScores, overlap_scores
 from components.metrics.masks import PackedMasks
 from components.training import (
     Stepper,
@@ -28,11 +28,12 @@ from tuning.building import build_augmentation, build_loss, build_model, device_
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
-from tuning.validation import validate
+from tuning.validation import case_rows, validate
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
-# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights, limits.
-PREDICTED, BESTS, AVERAGES, LIMITS = "predicted", "bests", "averages", "limits"
+# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights.
+PREDICTED, BESTS, AVERAGES = "predicted", "bests", "averages"
+LIMITS = "limits"  # among its metadata, since clocks differ where all else is the same
 
 
 class FoldTraining:
@@ -85,6 +86,7 @@ class FoldTraining:
             device=device,
         )
         self._device, self._augmentation = device, build_augmentation(training.augment)
+        self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
         self._averages = TrialAverages(settings, data, self._model, self._seed)
         self._adaptive = settings.checkpoint.strategy == "adaptive"
@@ -128,6 +130,8 @@ class FoldTraining:
                 if soup is not None:
                     network, forced = soup, "soup"
                     scores, predicted = self._validate(network, row)
+            is_best = scores.mean >= best
+            self.cases = case_rows(scores, self._data, self._before + epoch) if is_best else []
             self._score(row, epoch, bests)
             self._loss_schedule.step(epoch, row)
             row["seconds"] = time.perf_counter() - started
@@ -143,8 +147,8 @@ class FoldTraining:
                     BESTS: list(bests),
                     PREDICTED: predicted.to_tensors(),
                     AVERAGES: self._averages.state(),
-                    LIMITS: self._limits.state_dict(),
                 },
+                metadata={LIMITS: self._limits.state_dict()},
                 cases=scores.by_case(self._data.val.cases) if self._adaptive else None,
                 forced=forced,
             )
@@ -166,8 +170,8 @@ class FoldTraining:
             extra=extra,
         )
         self._averages.load(extra.get(AVERAGES, {}))
-        if LIMITS in extra:
-            self._limits.load_state_dict(extra[LIMITS])
+        if LIMITS in record.metadata:
+            self._limits.load_state_dict(record.metadata[LIMITS])
         bests[:] = extra[BESTS]
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before
@@ -218,15 +222,27 @@ class FoldTraining:
         scores, predicted = validate(network, data, self._settings, reference=reference)
         row |= {
             OBJECTIVE: scores.mean,
-            **{
-                f"{OBJECTIVE}_{name}": value
-                for name, value, scored in zip(data.foreground, scores.per_class, data.scored, strict=True)
-                if scored
-            },
+            **{f"{OBJECTIVE}_{name}": value for name, value in self._by_class(scores.per_class)},
             "val_undefined": scores.undefined,
+            **self._overlaps(scores),
             **{f"val_reference_{name}": value for name, value in reference.means().items()},
         }
         return scores, predicted
+
+    def _overlaps(self, scores: DiceScores) -> dict[str, float]:
+        """IoU, precision and recall; of each class only where there are several."""
+        columns = {}
+        for metric, found in overlap_scores(scores.counts, self._data.scored).items():
+            if metric != "dice":
+                columns[f"val_{metric}"] = found.mean
+                several = self._by_class(found.per_class) if sum(self._data.scored) > 1 else []
+                columns |= {f"val_{metric}_{name}": value for name, value in several}
+        return columns
+
+    def _by_class(self, values: Sequence[float]) -> list[tuple[str, float]]:
+        """Names and values of the classes that are scored."""
+        named = zip(self._data.foreground, values, self._data.scored, strict=True)
+        return [(name, value) for name, value, scored in named if scored]
 
     def _dice_of(self, network: nn.Module) -> float:
         return validate(network, self._data, self._settings)[0].mean

@@ -65,6 +65,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
             append_line(folder.metrics, row)
             for decision in result["decisions"]:
                 append_line(folder.decisions, decision)
+            for case in result.get("cases", ()):
+                append_line(folder.cases, case)
             self._journal.report(number, row["epoch"], row[OBJECTIVE])
             self._listener.epoch_done(number, row)
             if "ended" in result:

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ray import tune
@@ -45,10 +45,10 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             trial = trial_name(config["number"])
             store = TuneStore(staging, records, lambda: Path(shared.root).glob(f"attempts/*/{trial}/checkpoint_*"))
-            for row, ended in trial_epochs(config, shared, store):
+            for row, ended, cases in trial_epochs(config, shared, store):
                 decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
                 facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}
-                facts |= {"ended": ended} if ended else {}
+                facts |= ({"ended": ended} if ended else {}) | ({"cases": cases} if cases else {})
                 _report({OBJECTIVE: row[OBJECTIVE], **facts}, store.staged)
                 store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
@@ -57,11 +57,19 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
             tune.report({"failure": failure, "epoch": 0, OBJECTIVE: float("nan"), "log": output.take()})
 
 
-def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[tuple[dict[str, Any], str]]:
+class Epoch(NamedTuple):
+    """An epoch of a trial: its row, why the trial has ended if it has, and each case's scores if it is the best."""
+
+    row: dict[str, Any]
+    ended: str
+    cases: list[dict[str, Any]]
+
+
+def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[Epoch]:
     """Train fold after fold from the last checkpoint on.
 
     Yields:
-        after each epoch its row, its checkpoint staged if one was saved, and why the trial has ended, if it has.
+        each epoch, its checkpoint staged if one was saved.
     """
     settings = shared.study.with_overrides(config["overrides"])
     torch.set_num_threads(settings.resources.cpus_per_trial)
@@ -72,7 +80,7 @@ def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> It
         fold = FoldTraining(settings, shared.folds[number], store, number=number, trial=config["number"])
         is_last = number + 1 == len(shared.folds)
         for row in fold.epochs(bests):
-            yield row, fold.ended if is_last else ""
+            yield Epoch(row, fold.ended if is_last else "", fold.cases)
 
 
 def _report(result: dict[str, Any], checkpoint: CheckpointRecord | None) -> None:

@@ -1,12 +1,13 @@
 """Scores a network on the validation split as a study does it: in a trial, and again when its model is handed over."""
 
-from math import prod
+from math import isnan, prod
+from typing import Any
 
 from torch import nn
 
 from components.data import SegmentationData
 from components.losses import ReferenceTerms
-from components.metrics.dice import DiceScores
+from components.metrics import METRICS, DiceScores, overlap_scores
 from components.metrics.masks import PackedMasks
 from components.training import Precision, SlidingWindow, choose_precision, evaluate
 from components.training.precision import device_of
@@ -86,3 +87,30 @@ def _batch(data: SegmentationData, settings: StudyConfig) -> int:
         return batch
     pixels = prod(_an_axis(crop, data.spatial_dims)) * batch * _PIXELS_OF_A_STEP
     return max(1, min(batch, pixels // max(prod(size) for size in data.val.sizes)))
+
+
+def case_rows(scores: DiceScores, data: SegmentationData, epoch: int) -> list[dict[str, Any]]:
+    """What each case of the validation split scored, a row for each scored class; None where it is undefined.
+
+    Args:
+        scores: of the split.
+        data: the fold.
+        epoch: of the trial.
+    """
+    found = overlap_scores(scores.counts)
+    return [
+        {
+            "epoch": epoch,
+            "case": case,
+            "group": group,
+            "class": name,
+            **{metric: _number(found[metric].per_case[number, index]) for metric in METRICS},
+        }
+        for number, (case, group) in enumerate(zip(data.val.cases, data.val.groups, strict=True))
+        for index, (name, scored) in enumerate(zip(data.foreground, data.scored, strict=True))
+        if scored
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else float(value)

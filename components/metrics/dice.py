@@ -29,12 +29,14 @@ class DiceScores:
         per_class: mean over the defined cases of each foreground class, in class order; NaN for one not scored.
         per_case: `(cases, classes)` float64; NaN where neither truth nor prediction holds the class.
         undefined: number of (case, scored class) pairs left out because both were empty.
+        counts: `(cases, classes, 3)` int64 of TP, FP and FN, for `overlap_scores`.
     """
 
     mean: float
     per_class: tuple[float, ...]
     per_case: npt.NDArray[np.float64]
     undefined: int
+    counts: npt.NDArray[np.int64]
 
     def by_case(self, names: Sequence[str]) -> dict[str, float]:
         """Mean over the defined classes of each case, by its name; a case without one is left out."""
@@ -114,7 +116,8 @@ class DiceCounts:
         """
         if not self._counts:
             raise InvalidInputError("Dice of no case at all: the split is empty. Hint: check how the data is split.")
-        tp, fp, fn = np.moveaxis(np.concatenate(self._counts), -1, 0)
+        counts = np.concatenate(self._counts)
+        tp, fp, fn = np.moveaxis(counts, -1, 0)
         denominator = 2 * tp + fp + fn
         defined = denominator > 0
         scored = np.ones(tp.shape[1], dtype=bool) if self._scored is None else self._scored
@@ -134,6 +137,7 @@ class DiceCounts:
             per_class=tuple(float(value) for value in per_class),
             per_case=per_case,
             undefined=int((~defined[:, scored]).sum()),
+            counts=counts,
         )
 
     def _as_masks(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

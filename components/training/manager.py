@@ -30,7 +30,7 @@ from components.training.setup import Config, as_configuration, build_checkpoint
 from components.training.stepper import Stepper
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-_LIMITS = "limits"  # in a checkpoint's extra state
+_LIMITS = "limits"  # in a checkpoint's metadata
 
 
 class TrainingManager:
@@ -222,7 +222,7 @@ class TrainingManager:
             metrics,
             scaler=self._needed_stepper().scaler,
             loss_schedule=self.loss_schedule,
-            extra={_LIMITS: self._limits.state_dict()},
+            metadata={_LIMITS: self._limits.state_dict()},
         )
 
     def load_checkpoint(self, which: str | int | Path = "best", *, rng: bool = False) -> CheckpointRecord:
@@ -231,7 +231,6 @@ class TrainingManager:
         Raises:
             CheckpointNotFoundError: there is none.
         """
-        extra: dict[str, Any] = {}
         record = self.checkpoints.load_checkpoint(
             which,
             self._model,
@@ -240,9 +239,9 @@ class TrainingManager:
             scaler=self._needed_stepper().scaler,
             loss_schedule=self.loss_schedule,
             rng=rng,
-            extra=extra,
         )
-        self._limits.load_state_dict(extra[_LIMITS])
+        if _LIMITS in record.metadata:
+            self._limits.load_state_dict(record.metadata[_LIMITS])
         return record
 
     def fit(

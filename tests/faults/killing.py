@@ -118,6 +118,7 @@ def outcome(study: Path) -> dict[int, dict[str, Any]]:
             "overrides": entry.overrides,
             "dice": entry.dice,
             "rows": rows,
+            "cases": trial.case_scores(),
             "checkpoints": checkpoints,
         }
     return found

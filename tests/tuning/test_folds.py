@@ -40,7 +40,7 @@ def train(config: StudyConfig, folder: Path, *, epochs: int | None = None) -> li
     store = TuneStore(folder / "staging", records)
     shared = Shared(config, load_data(config.data), str(folder))
     rows = []
-    for row, _ in islice(trial_epochs({"number": 0, "overrides": {}, "checkpoints": []}, shared, store), epochs):
+    for row, *_ in islice(trial_epochs({"number": 0, "overrides": {}, "checkpoints": []}, shared, store), epochs):
         if store.staged:
             shutil.copytree(store.staged.path, folder / f"epoch_{row['epoch']:03d}", dirs_exist_ok=True)
         rows.append({name: value for name, value in row.items() if name != "seconds"})

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -35,6 +36,10 @@ def test_a_study_records_every_trial_and_keeps_its_best_checkpoint(study_config:
         rows = record.epochs()
         assert {epoch: row["val_dice"] for epoch, row in rows.items()} == trial.dice
         assert json.loads(record.params.read_text()) == trial.overrides
+        assert trial.best is not None
+        cases = [case for case in record.case_scores() if case["epoch"] == trial.best[0]]
+        assert fmean(case["dice"] for case in cases if case["dice"] is not None) == pytest.approx(trial.best[1])
+        assert rows[trial.best[0]]["val_iou"] <= trial.best[1]
         line = record.best_checkpoint()
         assert line is not None
         assert trial.best is not None

@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 class TrialDirectory:
     """The record of one trial.
 
-    `params.json`, `metrics.jsonl`, `checkpoints.jsonl` (the index), `decisions.jsonl` and `log.txt`.
+    `params.json`, `metrics.jsonl`, `cases.jsonl`, `checkpoints.jsonl` (the index), `decisions.jsonl` and `log.txt`.
     """
 
     path: Path
@@ -45,6 +45,11 @@ class TrialDirectory:
         return self.path / "decisions.jsonl"
 
     @property
+    def cases(self) -> Path:
+        """Scores of each validation case and class, of each epoch that was the best so far (of its fold)."""
+        return self.path / "cases.jsonl"
+
+    @property
     def log(self) -> Path:
         """What the trial printed."""
         return self.path / "log.txt"
@@ -52,6 +57,11 @@ class TrialDirectory:
     def epochs(self) -> dict[int, dict[str, Any]]:
         """Row of each epoch; where an epoch was trained again, the later row counts."""
         return {row["epoch"]: row for row in read_lines(self.metrics)}
+
+    def case_scores(self) -> list[dict[str, Any]]:
+        """Rows of `cases.jsonl`; where an epoch was trained again, the later ones count."""
+        rows = {(row["epoch"], row["case"], row["class"]): row for row in read_lines(self.cases)}
+        return list(rows.values())
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Index lines of the checkpoints that are still there, by epoch; the later line of an epoch counts."""
@@ -168,5 +178,6 @@ def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:
     if trial.metrics.exists():
         rows = trial.epochs()
         rewrite_lines(trial.metrics, [rows[number] for number in sorted(rows) if number <= epoch])
-    if trial.decisions.exists():
-        rewrite_lines(trial.decisions, [line for line in read_lines(trial.decisions) if line["epoch"] <= epoch])
+    for path in (trial.decisions, trial.cases):
+        if path.exists():
+            rewrite_lines(path, [line for line in read_lines(path) if line["epoch"] <= epoch])
