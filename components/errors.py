@@ -31,3 +31,7 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 class CheckpointDamagedError(CheckpointError):
     """A checkpoint's files do not match its manifest."""
+
+
+class TrainStepError(ComponentError):
+    """A user's train step raised, or returned no loss."""

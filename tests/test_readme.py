@@ -2,9 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from components.data import augmented
+from components.losses import LossManager
+from components.training import train_epoch
+from tests.training_toys import batch, network
 from tuning import StudyConfig
 from tuning.study_file import read_study_file
 
@@ -37,6 +43,17 @@ def test_the_python_of_the_page_on_averages_runs(capsys: pytest.CaptureFixture[s
     for code in blocks("python", "docs/how_to/average_weights.md"):
         exec(compile(code, "average_weights.md", "exec"), {})  # noqa: S102 - our own
     assert capsys.readouterr().out == "torch.Size([2, 1, 8, 8])\n"
+
+
+def test_the_python_of_the_page_on_ones_own_code_trains() -> None:
+    known: dict[str, Any] = {}
+    for code in blocks("python", "docs/how_to/your_own_code.md"):
+        exec(compile(code, "your_own_code.md", "exec"), known)  # noqa: S102 - our own
+    batches = augmented([batch(4)], known["augmentation"](), seed=0, epoch=1)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    row = train_epoch(model, LossManager.create_loss_function(), optimizer, batches, epoch=1, step=known["step"]())
+    assert row["loss_consistency"] > 0
 
 
 def test_the_python_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

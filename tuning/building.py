@@ -8,7 +8,7 @@ from components.data import Augmentation, SegmentationData, StandardAugmentation
 from components.data.batches import AUGMENTATIONS
 from components.dotted import import_object
 from components.losses import CombinedLoss, LossManager
-from components.training import choose_precision
+from components.training import TrainStep, choose_precision
 from components.training.pretrained import load_weights
 from tuning.config import StudyConfig
 from tuning.config.problems import nearest
@@ -81,6 +81,20 @@ def build_augmentation(name: str) -> Augmentation | None:
             f"training.augment: {name} returned {type(augmentation).__name__}, nothing to be called."
         )
     return augmentation  # type: ignore[no-any-return]  # what it takes and returns is checked with each batch
+
+
+def build_step(name: str | None) -> TrainStep | None:
+    """The user's code for a batch, if there is any.
+
+    Raises:
+        StudyConfigError: the path does not import, or what it gives cannot be called.
+    """
+    if name is None:
+        return None
+    step = import_object(name, "training.step")()
+    if not callable(step):
+        raise StudyConfigError(f"training.step: {name} returned {type(step).__name__}, nothing to be called.")
+    return step  # type: ignore[no-any-return]  # what it returns is checked with each batch
 
 
 def resolve_precision(settings: StudyConfig) -> StudyConfig:

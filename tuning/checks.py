@@ -14,8 +14,9 @@ from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from components.training import SlidingWindow
+from components.training.steps import call_step
 from search_spaces import Choice, Space, SpaceError, When, make_sampler
-from tuning.building import build_augmentation, build_loss, build_model
+from tuning.building import build_augmentation, build_loss, build_model, build_step
 from tuning.config import StudyConfig
 from tuning.errors import StudyConfigError, StudyError
 from tuning.plan import check_space
@@ -53,6 +54,8 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
     window = None
     with _gathered(problems, "training.window"):
         window = sliding_window(data, tried)
+    with _gathered(problems, "training.step"):
+        _check_step(tried, data)
     with _gathered(problems, "model"):
         _check_network(tried, data, window)
     if problems or space is None:
@@ -123,6 +126,20 @@ def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
         )
         where = f"training.augment: {training.augment}"
         _attempt(lambda: next(augmented(batches, augmentation, seed=0, epoch=1)), where, "its arguments and results")
+
+
+def _check_step(settings: StudyConfig, data: SegmentationData) -> None:
+    """Build it and give it a case."""
+    step = build_step(settings.training.step)
+    if step is None:
+        return
+    with torch.random.fork_rng():
+        loss, model = build_loss(settings, data.mode, data.ignore_index), build_model(settings, data)
+        training, divisor = settings.training, settings.model.divisor
+        batches = training_batches(
+            data.train, size=training.batch, seed=0, epoch=1, augment="none", crop=training.crop, divisor=divisor
+        )
+        call_step(step, model, *next(batches), loss, where="a first batch")
 
 
 def _check_network(settings: StudyConfig, data: SegmentationData, window: SlidingWindow | None) -> None:

@@ -24,7 +24,7 @@ from components.training import (
     train_epoch,
 )
 from tuning.averages import DICE_OF, TrialAverages, make_soup
-from tuning.building import build_augmentation, build_loss, build_model, device_of
+from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
@@ -86,6 +86,7 @@ class FoldTraining:
             device=device,
         )
         self._device, self._augmentation = device, build_augmentation(training.augment)
+        self._step = build_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
         self._averages = TrialAverages(settings, data, self._model, self._seed)
@@ -208,6 +209,7 @@ class FoldTraining:
             epoch=epoch,
             precision=self._precision,
             stepper=self._stepper,
+            step=self._step,
             reference=ReferenceTerms(data.mode, data.ignore_index),
             after_step=self._averages.after_step,
         )

@@ -11,6 +11,7 @@ from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_sc
 from components.training.precision import Precision, choose_precision
 from components.training.seeds import seed_everything
 from components.training.stepper import Stepper
+from components.training.steps import TrainStep
 
 __all__ = [
     "LR_SCHEDULES",
@@ -20,6 +21,7 @@ __all__ = [
     "Precision",
     "SlidingWindow",
     "Stepper",
+    "TrainStep",
     "TrainingLimits",
     "accelerate",
     "build_lr_schedule",

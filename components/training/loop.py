@@ -11,6 +11,7 @@ from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, 
 from components.losses.deep_supervision import outputs_of
 from components.training.precision import Precision, autocast, device_of
 from components.training.stepper import Stepper
+from components.training.steps import TrainStep, call_step
 
 # What a row calls the parts of a loss.
 _PARTS = {
@@ -32,6 +33,7 @@ def train_epoch(
     reference: ReferenceTerms | None = None,
     after_step: Callable[[], object] | None = None,
     stepper: Stepper | None = None,
+    step: TrainStep | None = None,
 ) -> dict[str, float]:
     """Train one epoch in place.
 
@@ -45,6 +47,7 @@ def train_epoch(
         precision: `bf16` and `fp16` run the forward pass under autocast; `fp16` needs a stepper, which scales the loss.
         reference: watches every batch; its means come back as `reference_<term>`.
         after_step: called after each step of the optimiser, as for a moving average of the weights.
+        step: computes each batch's loss in place of the model's outputs and `loss`; see `TrainStep`.
         stepper: accumulates, clips and leaves out bad steps; by default each batch is a step, and a bad one an error.
 
     Returns:
@@ -63,24 +66,31 @@ def train_epoch(
     stepper = Stepper(optimizer, precision=precision, device=device.type) if stepper is None else stepper
     stepper.guard.begin_epoch(epoch)
     means = _Means()
-    for group in stepper.grouped(batches):
+    for number, group in enumerate(stepper.grouped(batches), start=1):
         cases = sum(len(images) for images, _ in group)
         for images, target in group:
-            with autocast(device, precision):
-                outputs = outputs_of(model(images.to(device, non_blocking=True)), axes=images.ndim)
-            target = target.to(device, non_blocking=True)  # noqa: PLW2901 - the batch, where it is needed
-            parts = supervised.breakdown([logits.float() for logits in outputs], target)
-            batch = {"images": images, "logits": outputs[0], "target": target}
+            images, target = (part.to(device, non_blocking=True) for part in (images, target))  # noqa: PLW2901
+            if step is None:
+                with autocast(device, precision):
+                    outputs = outputs_of(model(images), axes=images.ndim)
+                logits: Tensor | None = outputs[0]
+                parts = supervised.breakdown([output.float() for output in outputs], target)
+            else:
+                with autocast(device, precision):
+                    where = f"epoch {epoch}, batch {number}"
+                    parts, logits = call_step(step, model, images, target, loss, where=where)
+            batch = {"images": images, **({} if logits is None else {"logits": logits}), "target": target}
             if not stepper.backward(parts, len(images) / cases, batch):
                 break
             means.add(parts, cases=len(images))
-            if reference is not None:
-                reference.add(outputs[0].detach(), target)
+            if reference is not None and logits is not None:
+                reference.add(logits.detach(), target)
         else:
             if stepper.step() and after_step is not None:
                 after_step()
     left_out = stepper.guard.left_out()
-    seen = {} if reference is None else {f"reference_{name}": value for name, value in reference.means().items()}
+    watched = {} if reference is None else reference.means()
+    seen = {f"reference_{name}": value for name, value in watched.items()}
     return means.row() | seen | ({"bad_steps": left_out} if left_out else {})
 
 

@@ -57,6 +57,7 @@ SETTINGS = [
     {"augment": "standard"},
     {"augment": "tests.tuning.test_training_settings:darker"},
     {"accumulate": 2, "clip_norm": 0.5, "warmup": 2, "lr_schedule": "cosine"},
+    {"step": "tests.tuning.test_training_settings:noisy"},
     {"precision": "bf16"},
     {"precision": "fp16", "clip_norm": 1.0},
 ]
@@ -78,6 +79,26 @@ def darker() -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor
         return images - torch.rand(1, generator=generator), masks
 
     return apply
+
+
+def noisy() -> Callable[..., Tensor]:
+    """A step of one's own."""
+
+    def step(model: Any, images: Tensor, target: Tensor, loss: Any) -> Tensor:
+        return loss(model(images + 0.1 * torch.randn_like(images)).float(), target)  # type: ignore[no-any-return]
+
+    return step
+
+
+def without_loss() -> Callable[..., None]:
+    """Forgets to return."""
+    return lambda *_: None
+
+
+def test_a_step_that_returns_no_loss_is_refused_before_anything_starts(make: Make) -> None:
+    config = make(step="tests.tuning.test_training_settings:without_loss")
+    with pytest.raises(StudyConfigError, match=r"training.step .*at a first batch returned no loss. Hint"):
+        check_study(config, load_data(config.data)[0])
 
 
 def test_a_trial_without_a_gain_ends_early_and_says_so_also_when_resumed(make: Make, tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ class TrainingConfig(Section):
         description="of the forward pass, in validation too. `auto`: bf16 where this machine computes it natively, "
         "else fp32 (on older GPUs fp16); the study records what it became, for all its trials",
     )
+    step: str | None = Field(
+        None,
+        description="a function of yours, `package.module:name`, that returns what computes a batch's loss in place of "
+        "the loop (see how_to/your_own_code.md)",
+    )
     compile: bool = Field(
         default=False,
         description="run the network in code compiled for it; costs up to a minute at each trial's start, and needs a "
