@@ -30,6 +30,7 @@ bench: $(VENV)/.bench
 	PYTHONPATH=. $(BIN)/python benchmarks/checkpoints.py
 	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/checkpoint_policies.py
 	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/training.py
+	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
 
 clean:
 	rm -rf $(VENV) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
