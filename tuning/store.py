@@ -21,17 +21,18 @@ def staging_folder(root: str) -> Iterator[Path]:
 
     Not in Ray's own folder for the trial: the driver's part of that is copied to the study while things are staged.
     """
-    with TemporaryDirectory(prefix=_prefix(root), ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix=staging_prefix(root), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def remove_staging_folders(root: str) -> None:
     """Remove those that killed workers have left on this machine; no trial of the study may run."""
-    for folder in Path(gettempdir()).glob(f"{_prefix(root)}*"):
+    for folder in Path(gettempdir()).glob(f"{staging_prefix(root)}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prefix(root: str) -> str:
+def staging_prefix(root: str) -> str:
+    """How the names of the study's staging folders begin."""
     return f"segtune-{sha256(root.encode()).hexdigest()[:12]}-"
 
 

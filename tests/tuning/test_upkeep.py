@@ -14,6 +14,7 @@ from tuning import Study, StudyConfig
 from tuning.errors import StudyNotFoundError
 from tuning.record import StudyDirectory, open_journal
 from tuning.retention import GIB
+from tuning.store import staging_prefix
 from tuning.upkeep import checkpoint_folders, prune_study, repair_study, study_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -55,7 +56,7 @@ def test_every_epochs_decision_is_recorded_and_rungs_and_ends_are_saved(study: S
 
 def test_nothing_that_was_staged_is_left(finished: Path) -> None:
     assert not list(finished.rglob("staging"))
-    assert not list(Path(gettempdir()).glob("segtune-*"))
+    assert not list(Path(gettempdir()).glob(f"{staging_prefix(str(finished))}*"))
     assert {path.name[:11] for path in finished.glob("attempts/*/0*/*") if path.is_dir()} == {"checkpoint_"}
 
 
