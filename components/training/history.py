@@ -92,7 +92,7 @@ class TrainingHistory:
             values = [row.get(name) for row in self.rows]
             kind, _, what = name.partition("_")
             if kind in ("train", "val") and all(isinstance(value, int | float | None) for value in values):
-                column = 1 if "loss" in what else 2
+                column = 1 if what.startswith(("loss", "weighted")) else 2
                 figure.add_trace(Scatter(x=epochs, y=values, name=name, mode="lines+markers"), row=1, col=column)
         figure.update_xaxes(title_text="epoch")
         path.parent.mkdir(parents=True, exist_ok=True)
