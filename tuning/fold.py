@@ -31,8 +31,8 @@ from tuning.store import TuneStore
 from tuning.validation import case_rows, validate
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
-# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages of weights.
-PREDICTED, BESTS, AVERAGES = "predicted", "bests", "averages"
+# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages, scores of the cases.
+PREDICTED, BESTS, AVERAGES, CASES = "predicted", "bests", "averages", "cases"
 LIMITS = "limits"  # among its metadata, since clocks differ where all else is the same
 
 
@@ -148,6 +148,7 @@ class FoldTraining:
                     BESTS: list(bests),
                     PREDICTED: predicted.to_tensors(),
                     AVERAGES: self._averages.state(),
+                    CASES: self.cases,
                 },
                 metadata={LIMITS: self._limits.state_dict()},
                 cases=scores.by_case(self._data.val.cases) if self._adaptive else None,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.checkpoints import CheckpointRecord, verify_checkpoint
+from components.checkpoints import CheckpointRecord, TrainingState, restore_checkpoint, verify_checkpoint
 from components.errors import CheckpointError
+from tuning.fold import CASES
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
 from tuning.record.layout import drop_epochs_after
@@ -93,21 +94,34 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
     cut_torn_tail(trial.metrics)
     cut_torn_tail(trial.decisions)
     cut_torn_tail(trial.index)
+    cut_torn_tail(trial.cases)
     for folder in _folders(trial):
         path = str(folder.relative_to(trial.study_root))
         try:
             record = verify_checkpoint(folder)
+            is_next = record.epoch == max(entry.dice, default=0) + 1
+            cases = _cases_of(folder) if is_next else []
         except CheckpointError as error:
             _set_aside(folder, error)
             continue
         if record.epoch in {line["epoch"] for line in trial.checkpoints()}:
             continue
-        if record.epoch == max(entry.dice, default=0) + 1:
+        if is_next:
             append_line(trial.metrics, record.metrics)
+            for case in cases:
+                append_line(trial.cases, case)
             journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
             append_line(trial.index, index_line(path, record))
         elif record.epoch in entry.dice:
             append_line(trial.index, index_line(path, record))
+
+
+def _cases_of(checkpoint: Path) -> list[dict[str, Any]]:
+    """What each case scored with its weights; none where the epoch was not the best, or before these were kept."""
+    state = TrainingState(model=None, rng=False)
+    restore_checkpoint(checkpoint, state)
+    cases: list[dict[str, Any]] = state.extra.get(CASES, [])
+    return cases
 
 
 def _remove_unindexed(trial: TrialDirectory) -> None:
