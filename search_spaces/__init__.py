@@ -9,6 +9,7 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.baselines import Baseline, baselines
+from search_spaces.derived import Derived
 from search_spaces.distributions import Choice, Distribution, Float, Int
 from search_spaces.errors import SpaceError
 from search_spaces.parameter import Parameter, When
@@ -23,6 +24,7 @@ __all__ = [
     "PRESETS",
     "Baseline",
     "Choice",
+    "Derived",
     "Distribution",
     "Float",
     "Int",

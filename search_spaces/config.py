@@ -73,11 +73,25 @@ def _shown(name: object) -> str:
 def _merge(from_presets: list[Parameter], named: dict[str, Parameter], unread: set[str]) -> tuple[Parameter, ...]:
     """Lay the named parameters over the presets'; a preset's parameter that can no longer occur falls away."""
     merged = {parameter.name: parameter for parameter in from_presets if parameter.name not in unread} | named
-    return tuple(
-        parameter
-        for parameter in merged.values()
-        if parameter.name in named
-        or parameter.when is None
-        or parameter.when.parameter not in named
-        or can_hold(named[parameter.when.parameter], parameter.when)
-    )
+    left = {
+        name: parameter for name, parameter in merged.items() if name in named or _can_occur(parameter, merged, named)
+    }
+    while len(left) < len(merged):  # what hangs on a parameter that fell away falls too
+        merged, left = (
+            left,
+            {
+                name: parameter
+                for name, parameter in left.items()
+                if name in named or _has_source(parameter, left, unread)
+            },
+        )
+    return tuple(left.values())
+
+
+def _can_occur(parameter: Parameter, merged: dict[str, Parameter], named: dict[str, Parameter]) -> bool:
+    when = parameter.when
+    return when is None or when.parameter not in named or can_hold(merged[when.parameter], when)
+
+
+def _has_source(parameter: Parameter, left: dict[str, Parameter], unread: set[str]) -> bool:
+    return parameter.when is None or parameter.when.parameter in left or parameter.when.parameter in unread

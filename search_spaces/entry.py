@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.derived import Derived
 from search_spaces.distributions import Choice, Distribution, Float, Int
 from search_spaces.errors import SpaceError, gather, hint_for
 from search_spaces.parameter import Parameter, When, check_name
@@ -20,7 +21,7 @@ def read_entry(name: str, spec: object) -> Parameter:
 
     Args:
         name: Dotted path of the setting.
-        spec: One of ``float``, ``int``, ``choice``, ``simplex``, with its options and ``when``.
+        spec: One of ``float``, ``int``, ``choice``, ``simplex``, ``derived``, with its options and ``when``.
 
     Raises:
         SpaceError: With all problems of the entry.
@@ -108,4 +109,5 @@ _KINDS = {
     "int": _Kind(_int, ("log", "step")),
     "choice": _Kind(_choice),
     "simplex": _Kind(Simplex, ("min_weight",)),
+    "derived": _Kind(Derived, ("scale", "offset")),
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from search_spaces.distributions import Choice, Distribution, Int, Scalar
+from search_spaces.distributions import Choice, Distribution, Float, Int, Scalar
 from search_spaces.errors import SpaceError, hint_for
 
 _DOTTED_PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
@@ -17,7 +17,7 @@ class When:
     """The parameter is sampled only where another one has a given value.
 
     Args:
-        parameter: Name of an unconditional Choice or Int of the same space.
+        parameter: Name of a Choice or Int of the same space; where that one is not sampled, this one is not either.
         equals: The value, or a tuple of values, under which the parameter is sampled.
 
     Raises:
@@ -43,6 +43,10 @@ class When:
     def values(self) -> tuple[Scalar, ...]:
         """All values under which the parameter is sampled."""
         return self.equals if isinstance(self.equals, tuple) else (self.equals,)
+
+    def holds(self, value: object) -> bool:
+        """Whether the condition holds where the named parameter has this value."""
+        return value in self.values
 
     def describe(self) -> str:
         """Say the condition in a few words."""
@@ -122,7 +126,21 @@ def find_problems(parameters: Sequence[Parameter], unread: Collection[str] = ())
     for parameter in parameters:
         if parameter.when is not None and parameter.when.parameter not in unread:
             problems += _condition_problems(parameter.name, parameter.when, by_name)
+        source = getattr(parameter.distribution, "source", None)
+        if source is not None and source not in unread:
+            problems += _source_problems(parameter.name, source, by_name)
     return problems
+
+
+def _source_problems(name: str, source: str, by_name: dict[str, Parameter]) -> list[str]:
+    if source not in by_name:
+        others = [other for other in by_name if other != name]
+        hint = hint_for(source, others) if others else "Hint: add it to the space."
+        return [f"{name}: derived: {source} is no parameter of this space. {hint}"]
+    distribution = by_name[source].distribution
+    if not (isinstance(distribution, Float | Int) or hasattr(distribution, "source")):
+        return [f"{name}: derived: {source} must be a float or an int, is {distribution.describe()}."]
+    return []
 
 
 def _names_above(name: str) -> list[str]:
@@ -137,8 +155,6 @@ def _condition_problems(name: str, when: When, by_name: dict[str, Parameter]) ->
         others = [other for other in by_name if other != name]
         hint = hint_for(when.parameter, others) if others else "Hint: add it to the space."
         return [f"{name}: when: {when.parameter} is no parameter of this space. {hint}"]
-    if source.when is not None:
-        return [f"{name}: when: {source.name} is itself conditional. Hint: only one level of conditions is offered."]
     if not isinstance(source.distribution, Choice | Int):
         return [f"{name}: when: {source.name} must be a choice or an int, is a {source.distribution.describe()}."]
     if not can_hold(source, when):

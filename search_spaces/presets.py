@@ -57,16 +57,56 @@ def _optimizer(_cross_entropy: str) -> tuple[Parameter, ...]:
     )
 
 
+def _loss_kinds(_cross_entropy: str) -> tuple[Parameter, ...]:
+    """Losses of which each is built for another trouble; those that fit masks as well as classes."""
+    return (Parameter("loss.preset", Choice(_LOSSES)),)
+
+
+def _loss_schedules(_cross_entropy: str) -> tuple[Parameter, ...]:
+    """How the weights move; `constant` and `random` (Lin et al., 2022) are the controls."""
+    kind = "loss.schedule.type"
+    return (
+        Parameter(kind, Choice(("constant", "adaptive", "dwa", "softadapt", "relobralo", "uwso", "random"))),
+        Parameter("loss.schedule.temperature", Float(0.5, 5.0, log=True), when=When(kind, ("dwa", "relobralo"))),
+        Parameter("loss.schedule.strength", Float(0.25, 2.0, log=True), when=When(kind, "adaptive")),
+    )
+
+
+def _augmentation(_cross_entropy: str) -> tuple[Parameter, ...]:
+    """How far images are changed before they are shown."""
+    return (Parameter("training.augment", Choice(("none", "flip", "standard"))),)
+
+
+def _full(cross_entropy: str) -> tuple[Parameter, ...]:
+    """All of the others; weights are drawn where no ready-made loss is."""
+    weights = tuple(Parameter(p.name, p.distribution, When("loss.preset", None)) for p in _loss_weights(cross_entropy))
+    others = (_loss_schedules, _checkpoint_strategies, _optimizer, _augmentation)
+    return (
+        Parameter("loss.preset", Choice((None, *_LOSSES))),
+        *weights,
+        *(parameter for build in others for parameter in build(cross_entropy)),
+    )
+
+
+_LOSSES = ("balanced", "imbalanced", "rare_foreground", "hard_pixels", "small_lesions", "few_misses", "noisy_labels")
 _BUILDERS: Mapping[str, Callable[[str], tuple[Parameter, ...]]] = {
     "loss_weights": _loss_weights,
+    "loss_kinds": _loss_kinds,
+    "loss_schedules": _loss_schedules,
     "checkpoint_strategies": _checkpoint_strategies,
     "optimizer": _optimizer,
+    "augmentation": _augmentation,
+    "full": _full,
 }
 
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "loss_weights": "weights of Dice, cross-entropy and focal loss, with sum 1",
+        "loss_kinds": "ready-made losses (loss.preset), each for another trouble",
+        "loss_schedules": "how the loss weights move during training, with a constant control",
         "checkpoint_strategies": "averages of weights (moving, SWA, soup), and when checkpoints are saved",
         "optimizer": "optimiser, learning rate, weight decay, and momentum for SGD",
+        "augmentation": "none, flips, or the standard set",
+        "full": "all of these at once; weights are drawn where no ready-made loss is",
     }
 )

@@ -43,10 +43,11 @@ def simplex_weights(uniforms: Sequence[float], min_weight: float = 0.0) -> tuple
         piece = left * (1 - (1 - u) ** (1 / after))
         weights.append(piece)
         left -= piece
-    return _without_small([*weights, left], min_weight)
+    return without_small([*weights, left], min_weight)
 
 
-def _without_small(weights: list[float], min_weight: float) -> tuple[float, ...]:
+def without_small(weights: list[float], min_weight: float) -> tuple[float, ...]:
+    """Set weights under `min_weight` to 0 and rescale the rest to sum 1; the largest always stays."""
     largest = max(weights)
     while any(0 < w < min_weight and w != largest for w in weights):  # again where rescaling rounds one down
         kept = [w if w >= min_weight or w == largest else 0.0 for w in weights]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.config import read_parameters
+from search_spaces.counting import count_settings
+from search_spaces.derived import Derived
 from search_spaces.errors import SpaceError
 from search_spaces.modes import BINARY
+from search_spaces.order import drawing_order
 from search_spaces.parameter import Parameter, find_problems
+from search_spaces.points import parts_of
 from search_spaces.presets import preset_parameters
 from search_spaces.translation import optuna_distribution, suggest_value
 
@@ -23,7 +27,7 @@ class Space:
     r"""What a study searches.
 
     Args:
-        parameters: Each name once; a condition names an unconditional Choice or Int of the same space.
+        parameters: Each name once; a condition names a Choice or Int of the same space.
 
     Raises:
         SpaceError: With all problems, one a line.
@@ -42,6 +46,7 @@ class Space:
         object.__setattr__(self, "parameters", tuple(self.parameters))
         if problems := find_problems(self.parameters):
             raise SpaceError(*problems)
+        drawing_order(self.parameters)  # refuses circles
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, mode: str = BINARY) -> Space:
@@ -79,11 +84,70 @@ class Space:
         Returns:
             Values by dotted path, in the order of the space, to lay over the study's settings.
         """
-        values = {p.name: suggest_value(trial, p.name, p.distribution) for p in self.parameters if p.when is None}
-        for p in self.parameters:
-            if p.when is not None and values[p.when.parameter] in p.when.values:
-                values[p.name] = suggest_value(trial, p.name, p.distribution)
+        return self._draw(lambda p: suggest_value(trial, p.name, p.distribution))
+
+    def _draw(self, draw: Callable[[Parameter], Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for p in drawing_order(self.parameters):
+            if p.when is not None and (p.when.parameter not in values or not p.when.holds(values[p.when.parameter])):
+                continue
+            if not isinstance(p.distribution, Derived):
+                values[p.name] = draw(p)
+            elif p.distribution.source in values:
+                values[p.name] = p.distribution.value([values[p.distribution.source]])
         return {p.name: values[p.name] for p in self.parameters if p.name in values}
+
+    def parts(self, settings: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+        """Give the Optuna parameters under which `suggest` draws these settings.
+
+        Args:
+            settings: Values by dotted path; a simplex as ``{term: weight}``.
+            whole: Whether every parameter must be given; others of the settings are then left aside.
+
+        Raises:
+            SpaceError: If a value lies outside the space; with all problems.
+
+        Example:
+            >>> preset("loss_weights").parts({"loss.weights": {"dice": 0.5, "bce": 0.25, "focal": 0.25}})
+            {'loss.weights~dice': 0.75, 'loss.weights~bce': 0.5}
+        """
+        return parts_of(self.parameters, settings, whole=whole)
+
+    def holding(self, name: str) -> dict[str, Any]:
+        """Give values of other parameters under which this one is sampled; none for one that always is."""
+        when = next(p.when for p in self.parameters if p.name == name)
+        return {} if when is None else {**self.holding(when.parameter), when.parameter: when.values[0]}
+
+    def size(self) -> float:
+        """Count the different settings; infinite where a number is not stepped.
+
+        Example:
+            >>> Space.from_config({"parameters": {"training.batch": {"int": [4, 16], "step": 4}}}).size()
+            4.0
+        """
+        return count_settings(self.parameters)
+
+    def examples(self, count: int, seed: int = 0) -> list[dict[str, Any]]:
+        """Draw settings at random, as a study with the random sampler does in its first trials.
+
+        Args:
+            count: How many.
+            seed: The study's seed.
+
+        Example:
+            >>> [sorted(setting) for setting in preset("optimizer").examples(1)]
+            [['training.lr', 'training.momentum', 'training.optimizer', 'training.weight_decay']]
+        """
+        import optuna  # noqa: PLC0415  # reading a study file needs no Optuna
+
+        from search_spaces.sampler import make_sampler  # noqa: PLC0415
+
+        study = optuna.create_study()
+        settings = []
+        for number in range(count):
+            study.sampler = make_sampler("random", seed, number)
+            settings.append(self.suggest(study.ask()))
+        return settings
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Give the Optuna parameters that `suggest` may create, by name; a simplex of K terms has K-1 of them."""

@@ -120,7 +120,7 @@ parameters:
         f"{p}.training.kind: names no range. Hint: did you mean choice?",
         f"{p}.training.rate: must be a mapping, found 0.1. Hint: write it as {{float: [0.1, 1.0]}}.",
         f"{p}.training.both: is both int and float. Hint: keep one.",
-        f"{p}.training.none: names no range. Hint: choose from float, int, choice, simplex.",
+        f"{p}.training.none: names no range. Hint: choose from float, int, choice, simplex, derived.",
         f"{p}.a.one: must have two bounds, found 0.1. Hint: write [low, high].",
         f"{p}.a.one: when: must name one parameter, found {{'a.b': 1, 'c': 2}}. Hint: write it as {{name: value}}.",
         f"{p}.training.powers: option 1e-4 is text to YAML. Hint: write it with a point, as 1.0e-4.",

@@ -1,5 +1,6 @@
 import pytest
 
+from components.losses import LossManager
 from search_spaces import PRESETS, Space, SpaceError, baselines, preset
 
 
@@ -33,7 +34,25 @@ def test_presets_are_what_the_documentation_says(name: str, lines: list[str]) ->
 
 def test_all_presets_fit_together_in_every_mode() -> None:
     for mode in ("binary", "multilabel", "multiclass"):
-        assert len(Space.from_config({"presets": list(PRESETS)}, mode=mode)) == 9
+        together = Space.from_config({"presets": list(PRESETS)}, mode=mode)
+        assert set(together.parameters) == set(preset("full", mode=mode).parameters)
+
+
+def test_the_full_preset_draws_weights_only_where_no_ready_made_loss_is() -> None:
+    space = preset("full")
+    settings = space.examples(40)
+    assert {"loss.weights" in setting for setting in settings} == {True, False}
+    assert all(("loss.weights" in setting) == (setting["loss.preset"] is None) for setting in settings)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel", "multiclass"])
+def test_every_loss_and_schedule_of_the_presets_can_be_built(mode: str) -> None:
+    options = {p.name: p.distribution for p in preset("full", mode=mode).parameters}
+    for name in options["loss.preset"].options:  # type: ignore[attr-defined]  # a Choice
+        for kind in options["loss.schedule.type"].options:  # type: ignore[attr-defined]  # a Choice
+            settings = {"preset": name} if name else {"terms": {"dice": {}, "focal": {}}, "type": "combined"}
+            loss = LossManager.create_loss_function({**settings, "mode": mode})
+            LossManager.create_loss_scheduler(loss, {"type": kind}, epochs=5)
 
 
 def test_classes_have_ce_in_place_of_bce() -> None:

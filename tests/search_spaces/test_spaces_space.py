@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import search_spaces
-from search_spaces import Choice, Distribution, Float, Int, Parameter, Simplex, Space, SpaceError, When
+from search_spaces import Choice, Derived, Distribution, Float, Int, Parameter, Simplex, Space, SpaceError, When
 
 STRATEGY = Parameter("checkpoint.strategy", Choice(("best", "epoch", "interval")))
 INTERVAL = Parameter("checkpoint.interval", Int(2, 8), when=When("checkpoint.strategy", "interval"))
@@ -44,6 +44,54 @@ def test_a_condition_may_name_several_values_and_an_int() -> None:
     space = Space((Parameter("a.depth", Int(1, 3)), extra))
     assert suggest(space, a__depth=1) == {"a.depth": 1}
     assert suggest(space, a__depth=3, a__extra=0.5) == {"a.depth": 3, "a.extra": 0.5}
+
+
+def test_conditions_nest() -> None:
+    kind = Parameter("a.kind", Choice(("x", "y")))
+    depth = Parameter("a.depth", Int(1, 2), when=When("a.kind", "x"))
+    leaf = Parameter("a.leaf", Float(0, 1), when=When("a.depth", 2))
+    space = Space((leaf, depth, kind))
+    assert suggest(space, a__kind="y", a__depth=2, a__leaf=0.5) == {"a.kind": "y"}
+    assert suggest(space, a__kind="x", a__depth=1, a__leaf=0.5) == {"a.depth": 1, "a.kind": "x"}
+    assert suggest(space, a__kind="x", a__depth=2, a__leaf=0.5) == {"a.leaf": 0.5, "a.depth": 2, "a.kind": "x"}
+    assert space.holding("a.leaf") == {"a.kind": "x", "a.depth": 2}
+
+
+def test_a_derived_setting_follows_its_source_and_occurs_where_it_does() -> None:
+    strategy = {"choice": ["best", "interval"]}
+    space = Space.from_config(
+        {
+            "parameters": {
+                "loss.beta": {"derived": "loss.alpha", "scale": -1, "offset": 1},
+                "loss.alpha": {"float": [0.1, 0.9]},
+                "checkpoint.strategy": strategy,
+                "checkpoint.interval": {"int": [2, 5], "when": {"checkpoint.strategy": "interval"}},
+                "checkpoint.max_checkpoints": {"derived": "checkpoint.interval", "scale": 2},
+            }
+        }
+    )
+    values = suggest(space, loss__alpha=0.25, checkpoint__strategy="interval", checkpoint__interval=3)
+    assert (values["loss.beta"], values["checkpoint.max_checkpoints"]) == (0.75, 6)
+    assert isinstance(values["checkpoint.max_checkpoints"], int)
+    assert "checkpoint.max_checkpoints" not in suggest(space, loss__alpha=0.25, checkpoint__strategy="best")
+    assert space.describe()[0] == "loss.beta                   1 - loss.alpha"
+    assert Space.from_config(space.to_config()) == space
+    assert set(space.distributions()) == {"loss.alpha", "checkpoint.strategy", "checkpoint.interval"}
+
+
+def test_the_size_counts_the_different_settings() -> None:
+    strategy = Parameter("checkpoint.strategy", Choice(("best", "interval")))
+    interval = Parameter("checkpoint.interval", Int(2, 5), when=When("checkpoint.strategy", "interval"))
+    assert Space((strategy, interval)).size() == 1 + 4
+    assert Space((strategy, interval, Parameter("a.b", Float(0, 1, step=0.5)))).size() == 5 * 3
+    assert Space((strategy, Parameter("a.b", Float(0, 1)))).size() == float("inf")
+
+
+def test_examples_are_what_a_study_with_the_random_sampler_draws_first() -> None:
+    space = Space((STRATEGY, INTERVAL, Parameter("training.lr", Float(1e-4, 1e-2, log=True))))
+    study = optuna.create_study(sampler=search_spaces.make_sampler("random", 3, 0))
+    assert space.examples(1, seed=3) == [space.suggest(study.ask())]
+    assert space.examples(3) == space.examples(5)[:3]
 
 
 def test_a_finished_trial_gives_its_values_again() -> None:
@@ -131,8 +179,19 @@ def when(parameter: str, equals: Any) -> Parameter:
             ["a.b: when: x.y can never be 3. Hint: it is int 2 to 8, step 2."],
         ),
         (
-            [STRATEGY, INTERVAL, when("checkpoint.interval", 3)],
-            ["a.b: when: checkpoint.interval is itself conditional. Hint: only one level of conditions is offered."],
+            [
+                Parameter("a.c", Choice((1, 2)), when=When("a.b", 1)),
+                Parameter("a.b", Choice((1, 2)), when=When("a.c", 1)),
+            ],
+            ["a.c: decides on itself: a.c -> a.b -> a.c. Hint: break the circle."],
+        ),
+        (
+            [STRATEGY, Parameter("a.b", Derived("checkpoint.strategy"))],
+            ["a.b: derived: checkpoint.strategy must be a float or an int, is one of best, epoch, interval."],
+        ),
+        (
+            [Parameter("x.alpha", Float(0, 1)), Parameter("x.beta", Derived("x.alfa"))],
+            ["x.beta: derived: x.alfa is no parameter of this space. Hint: did you mean x.alpha?"],
         ),
         (
             [Parameter("x.y", Float(0, 1)), when("x.y", 0.5)],
