@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from components.checkpoints.files import FULL, remove_folder, replace_file, sync_folder
@@ -134,17 +135,17 @@ class LocalStore:
         temporary = self._root / f"{_TEMPORARY}{self._presence.announce()}-{name}"
         self._check_space()
         try:
-            write(temporary)
+            record = write(temporary)
             target = self._rename_to_unused(temporary, name)
         finally:
             remove_folder(temporary)
         try:
             sync_folder(self._root)
-            return read_record(target)[0]
         except OSError:
             with suppress(OSError):  # a save that fails must not turn up as a checkpoint at the next start
                 remove_folder(target.rename(self._trash(target)))
             raise
+        return replace(record, path=target)  # not read anew: another process may have pruned it already
 
     def _trash(self, path: Path) -> Path:
         return path.with_name(f"{_TRASH}{self._presence.announce()}-{path.name}")

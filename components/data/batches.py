@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,13 @@ from components.data.dataset import Split
 from components.data.foreground import draw_corner, foreground_positions
 from components.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from components.data.on_device import DeviceCases
+
 AUGMENTATIONS = ("none", "flip")
 Batch = tuple[Tensor, Tensor]
 Array = npt.NDArray[Any]
+Place = tuple[Any, ...]  # of a crop in a case
 
 
 def training_batches(
@@ -28,6 +32,8 @@ def training_batches(
     crop: int | Sequence[int] | None = None,
     divisor: int = 1,
     foreground: float = 0.0,
+    held: "DeviceCases | None" = None,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
@@ -42,6 +48,8 @@ def training_batches(
         foreground: probability that a crop is drawn so that it holds a pixel of a foreground class, each class of the
             case with the same one (Isensee et al. 2021, nnU-Net, does so for a third of each batch); where a case has
             none, and for the other crops, any place is as likely.
+        held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
+        pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
 
     Yields:
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
@@ -61,11 +69,17 @@ def training_batches(
     order = random.permutation(len(split))
     for start in range(0, len(split), size):
         members = order[start : start + size]
-        chosen = [_sample(split, int(index), window, divisor, foreground, random) for index in members]
+        places = [(int(index), _draw_place(split, int(index), window, foreground, random)) for index in members]
+        spatial = split.images[0].ndim - 1
+        mirrored = random.random((len(places), spatial)) < 0.5 if augment == "flip" else None  # noqa: PLR2004
+        if held is not None:
+            yield held.batch(places, mirrored)
+            continue
+        chosen = [_cut(split, index, inside, window, divisor) for index, inside in places]
         images, masks = (np.stack(arrays) for arrays in zip(*chosen, strict=True))
-        if augment == "flip":
-            _flip(images, masks, random)
-        yield _as_tensors(images, masks)
+        if mirrored is not None:
+            _flip(images, masks, mirrored)
+        yield _as_tensors(images, masks, pinned=pinned)
 
 
 def evaluation_batches(split: Split, *, size: int, divisor: int = 1) -> Iterator[Batch]:
@@ -105,26 +119,32 @@ def check_crop(split: Split, crop: int | Sequence[int] | None, batch: int) -> tu
     return window
 
 
-def _sample(
-    split: Split,
-    index: int,
-    window: tuple[int, ...] | None,
-    divisor: int,
-    foreground: float,
-    random: np.random.Generator,
-) -> tuple[Array, Array]:
-    image, mask = split.images[index], split.masks[index]
+def _draw_place(
+    split: Split, index: int, window: tuple[int, ...] | None, foreground: float, random: np.random.Generator
+) -> Place:
+    """Where a crop lies in the case as `extended_case` gives it; everywhere without a crop."""
     if window is None:
-        return _extended(image, divisor), _extended(mask, divisor, axes=image.ndim - 1)
-    stored = image.shape[1:]
-    image = _extended(image, 1, at_least=window)
-    mask = _extended(mask, 1, at_least=window, axes=len(window))
+        return (...,)
+    stored = split.images[index].shape[1:]
+    sizes = [max(pair) for pair in zip(stored, window, strict=True)]
     # Without a share nothing is drawn for it, so that such a study sees the crops that it always saw.
     shown = foreground_positions(split, index) if foreground and random.random() < foreground else ()
-    corner = draw_corner(random, image.shape[1:], window, shown, stored)
-    inside = tuple(slice(start, start + part) for start, part in zip(corner, window, strict=True))
-    everything: tuple[Any, ...] = (..., *inside)
-    return image[everything], mask[everything]
+    corner = draw_corner(random, sizes, window, shown, stored)
+    return (..., *(slice(start, start + part) for start, part in zip(corner, window, strict=True)))
+
+
+def extended_case(split: Split, index: int, window: tuple[int, ...] | None, divisor: int) -> tuple[Array, Array]:
+    """Image and mask of a case, continued to the size of the crop, or without one to a multiple of the divisor."""
+    image, mask = split.images[index], split.masks[index]
+    divisor, at_least = (divisor, ()) if window is None else (1, window)
+    return _extended(image, divisor, at_least=at_least), _extended(
+        mask, divisor, at_least=at_least, axes=image.ndim - 1
+    )
+
+
+def _cut(split: Split, index: int, inside: Place, window: tuple[int, ...] | None, divisor: int) -> tuple[Array, Array]:
+    image, mask = extended_case(split, index, window, divisor)
+    return image[inside], mask[inside]
 
 
 def _extended(array: Array, divisor: int, *, axes: int | None = None, at_least: Sequence[int] = ()) -> Array:
@@ -139,16 +159,20 @@ def _extended(array: Array, divisor: int, *, axes: int | None = None, at_least: 
     return np.pad(array, [(0, 0)] * (array.ndim - axes) + missing, mode="symmetric")
 
 
-def _flip(images: np.ndarray, masks: np.ndarray, random: np.random.Generator) -> None:
+def _flip(images: np.ndarray, masks: np.ndarray, mirrored: npt.NDArray[np.bool_]) -> None:
     spatial = images.ndim - 2
-    for image, mask, chosen in zip(images, masks, random.random((len(images), spatial)) < 0.5, strict=True):  # noqa: PLR2004
+    for image, mask, chosen in zip(images, masks, mirrored, strict=True):
         axes = tuple(int(axis) - spatial for axis in np.flatnonzero(chosen))
         if axes:
             image[...] = np.flip(image, axes).copy()
             mask[...] = np.flip(mask, axes).copy()
 
 
-def _as_tensors(images: Array, masks: Array) -> Batch:
-    target = torch.from_numpy(masks)
-    indices = masks.ndim == images.ndim - 1
-    return torch.from_numpy(images), target.long() if indices else target.float()
+def _as_tensors(images: Array, masks: Array, *, pinned: bool = False) -> Batch:
+    batch = torch.from_numpy(images), as_target(torch.from_numpy(masks), images.ndim)
+    return (batch[0].pin_memory(), batch[1].pin_memory()) if pinned else batch
+
+
+def as_target(masks: Tensor, axes: int) -> Tensor:
+    """Masks in the type that losses take: int64 indices, or one float32 channel a class."""
+    return masks.long() if masks.ndim == axes - 1 else masks.float()

@@ -4,12 +4,16 @@ The template (Fonov et al., NeuroImage 54(1), 2011) and its grey- and white-matt
 nilearn wheel.
 """
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from components.data.dataset import SegmentationData, Split
 from components.errors import MissingExtraError
 
+_FILES = tuple(f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz" for name in ("t1", "gm", "wm"))
 _SHAPE = (104, 112)  # multiples of 8 that hold the brain at 2 mm; the template's border is empty
 _TISSUE_THRESHOLD = 0.5  # a pixel is background unless grey and white matter together are more likely than not
 _MIN_TISSUE = 0.02  # a slice with less tissue than this share of its pixels shows next to no brain
@@ -24,7 +28,7 @@ def mni152_slices() -> SegmentationData:
         Multiclass data; images are scaled to zero mean and unit variance over the whole volume.
 
     Raises:
-        MissingExtraError: nilearn is not installed.
+        MissingExtraError: nilearn is not installed, or lacks the files.
 
     Example:
         >>> mni152_slices().classes
@@ -32,7 +36,7 @@ def mni152_slices() -> SegmentationData:
     """
     image, grey, white = _volumes()
     labels = np.where(grey + white < _TISSUE_THRESHOLD, 0, np.where(grey >= white, 1, 2)).astype(np.uint8)
-    image = (image - image.mean()) / image.std()
+    image = (image - image.mean(dtype=np.float64)) / image.std(dtype=np.float64)
     image, labels = _fit(image, fill=image.min()), _fit(labels, fill=0)
     shown = np.flatnonzero((labels > 0).mean(axis=(0, 1)) >= _MIN_TISSUE)
     members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
@@ -44,17 +48,26 @@ def mni152_slices() -> SegmentationData:
     )
 
 
-def _volumes() -> tuple[npt.NDArray[np.float64], ...]:
+def _volumes() -> list[npt.NDArray[np.float32]]:
+    """Template, grey and white matter, each of 0 to 1: every second voxel of the files at 1 mm.
+
+    These are the voxels that nilearn's own loaders give at 2 mm. They take seconds, most of them the import.
+    """
+    package = find_spec("nilearn")
     try:
-        from nilearn import datasets  # noqa: PLC0415 - an extra, needed only here
-    except ImportError as error:
-        raise MissingExtraError("the MNI152 data needs nilearn. Hint: pip install 'segtune[brain]'") from error
-    loaders = (
-        datasets.load_mni152_template,
-        datasets.load_mni152_gm_template,
-        datasets.load_mni152_wm_template,
-    )
-    return tuple(np.asarray(load(resolution=2).get_fdata()) for load in loaders)
+        import nibabel  # noqa: PLC0415 - comes with nilearn
+    except ImportError:
+        package = None
+    if package is None or package.origin is None:
+        raise MissingExtraError("the MNI152 data needs nilearn. Hint: pip install 'segtune[brain]'")
+    volumes = []
+    for name in _FILES:
+        path = Path(package.origin).parent / "datasets" / "data" / name
+        if not path.is_file():
+            raise MissingExtraError(f"{path}: missing in this nilearn. Hint: pip install --upgrade nilearn")
+        volume = np.asarray(nibabel.load(path).dataobj).astype(np.float32)
+        volumes.append(volume[::2, ::2, ::2] / volume.max())
+    return volumes
 
 
 def _fit(volume: np.ndarray, fill: float) -> np.ndarray:

@@ -10,15 +10,11 @@ from safetensors.torch import load
 from torch import nn
 
 from components.checkpoints.foreign import describe_misfit
+from components.deployment.errors import BundleError
 from components.dotted import import_object
-from components.errors import ComponentError
 
 BUNDLE, WEIGHTS, METRICS = "bundle.json", "model.safetensors", "metrics.json"
 FORMAT_VERSION = 1
-
-
-class BundleError(ComponentError, ValueError):
-    """A bundle is incomplete, damaged or of another version."""
 
 
 def write_bundle(folder: Path, weights: bytes, description: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:

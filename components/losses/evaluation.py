@@ -37,6 +37,7 @@ def evaluate(
     ignore_index: int | None = None,
     cases: int = 4,
     crop: int | Sequence[int] | None = None,
+    foreground: float = 0.0,
     repeats: int = 5,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -44,7 +45,16 @@ def evaluate(
     """See `LossManager.evaluate`; `build` makes a loss of its configuration."""
     _require_counts(cases=cases, repeats=repeats)
     device = torch.device(device)
-    batch = take_batch(data, mode=mode, ignore_index=ignore_index, cases=cases, crop=crop, seed=seed, device=device)
+    batch = take_batch(
+        data,
+        mode=mode,
+        ignore_index=ignore_index,
+        cases=cases,
+        crop=crop,
+        foreground=foreground,
+        seed=seed,
+        device=device,
+    )
     candidates = {name: loss.to(device) for name, loss in _build_candidates(losses, batch, build).items()}
     logits = _logits(batch, model, seed)
     middle = logits.get(_MIDDLE, logits[next(iter(logits))])

@@ -57,6 +57,7 @@ def take_batch(
     ignore_index: int | None,
     cases: int,
     crop: int | Sequence[int] | None,
+    foreground: float,
     seed: int,
     device: torch.device,
 ) -> MaskBatch:
@@ -76,7 +77,7 @@ def take_batch(
     images: Tensor | None
     if isinstance(data, Split):
         mode = mode or _mode_of(data)
-        images, target = _from_split(data, cases, crop, seed)
+        images, target = _from_split(data, cases, crop, foreground, seed)
     elif crop is not None:
         raise InvalidInputError("crop: only a Split or SegmentationData is cropped. Hint: crop the masks yourself.")
     else:
@@ -92,12 +93,16 @@ def _mode_of(split: "Split") -> Mode:
     return "binary" if len(split.masks[0]) == 1 else "multilabel"
 
 
-def _from_split(split: "Split", cases: int, crop: int | Sequence[int] | None, seed: int) -> tuple[Tensor, Tensor]:
+def _from_split(
+    split: "Split", cases: int, crop: int | Sequence[int] | None, foreground: float, seed: int
+) -> tuple[Tensor, Tensor]:
     from components.data import training_batches  # noqa: PLC0415 - as above
 
     if crop is None and len(split.sizes) > 1:
         crop = [min(sizes) for sizes in zip(*split.sizes, strict=True)]
-    return next(training_batches(split, size=cases, seed=seed, epoch=1, augment="none", crop=crop))
+    return next(
+        training_batches(split, size=cases, seed=seed, epoch=1, augment="none", crop=crop, foreground=foreground)
+    )
 
 
 def _from_batches(data: Any, cases: int) -> tuple[Tensor | None, Tensor]:

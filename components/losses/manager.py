@@ -91,6 +91,7 @@ class LossManager:
         ignore_index: int | None = None,
         cases: int = 4,
         crop: int | Sequence[int] | None = None,
+        foreground: float = 0.0,
         repeats: int = 5,
         seed: int = 0,
         device: str | torch.device = "cpu",
@@ -108,6 +109,7 @@ class LossManager:
             ignore_index: value of mask pixels that do not count; that of `SegmentationData` comes with it.
             cases: masks looked at, as one batch.
             crop: size of the random crops of a split; by default whole images, or the smallest size of all.
+            foreground: share of the crops that are sure to show some, as in `training_batches`.
             repeats: passes whose median time is taken.
             seed: of crops and made-up logits.
             device: where to measure.
@@ -131,6 +133,7 @@ class LossManager:
             ignore_index=ignore_index,
             cases=cases,
             crop=crop,
+            foreground=foreground,
             repeats=repeats,
             seed=seed,
             device=device,

@@ -7,7 +7,7 @@ from components.training.inference import SlidingWindow, predict
 from components.training.limits import TrainingLimits
 from components.training.loop import train_epoch
 from components.training.network import small_unet
-from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer
+from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS, build_lr_schedule, build_optimizer, scale_lr
 from components.training.precision import Precision, choose_precision
 from components.training.seeds import seed_everything
 from components.training.stepper import Stepper
@@ -29,6 +29,7 @@ __all__ = [
     "choose_precision",
     "evaluate",
     "predict",
+    "scale_lr",
     "seed_everything",
     "small_unet",
     "train_epoch",

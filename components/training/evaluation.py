@@ -8,8 +8,10 @@ from torch import nn
 
 from components.data import Split, evaluation_batches
 from components.losses import ReferenceTerms
+from components.metrics.calibration import LogitSample
 from components.metrics.dice import DiceCounts, DiceScores, Mode
 from components.metrics.masks import PackedMasks
+from components.metrics.threshold import ThresholdCounts
 from components.training.inference import SlidingWindow, predict
 from components.training.precision import Precision, autocast, device_of
 
@@ -28,6 +30,8 @@ def evaluate(
     scored: Sequence[bool] | None = None,
     masks: PackedMasks | None = None,
     reference: ReferenceTerms | None = None,
+    thresholds: ThresholdCounts | None = None,
+    sample: LogitSample | None = None,
 ) -> DiceScores:
     """Hard Dice of the model on every case of a split, in the given precision.
 
@@ -43,6 +47,8 @@ def evaluate(
         scored: whether each foreground class counts.
         masks: collects the predicted masks.
         reference: watches every batch.
+        thresholds: counts at many thresholds.
+        sample: collects logits.
     """
     model.eval()
     device = device_of(model)
@@ -56,4 +62,8 @@ def evaluate(
             masks.add(logits[inside])
         if reference is not None:
             reference.add(logits[inside], target.to(device))
+        if thresholds is not None:
+            thresholds.add(logits[inside], target.to(device))
+        if sample is not None:
+            sample.add(logits[inside], target)
     return counts.scores()

@@ -76,3 +76,28 @@ def build_lr_schedule(name: str, optimizer: Optimizer, *, epochs: int, warmup: i
     if name == "poly":
         return PolynomialLR(optimizer, total_iters=epochs, power=_POLY_POWER)
     raise InvalidInputError(f"lr_schedule: found {name!r}; use one of {', '.join(LR_SCHEDULES)}.")
+
+
+def scale_lr(optimizer: Optimizer, schedule: LRScheduler, factor: float) -> None:
+    """Multiply the learning rate, now and at every later step of its schedule.
+
+    Args:
+        optimizer: of the schedule.
+        schedule: made by `build_lr_schedule`; where it stands stays.
+        factor: above 0.
+
+    Raises:
+        InvalidInputError: the factor is not above 0.
+
+    Example:
+        >>> scale_lr(optimizer, schedule, 1.2)  # doctest: +SKIP
+    """
+    if not factor > 0:
+        raise InvalidInputError(f"factor: found {factor}, must be above 0.")
+    for group in optimizer.param_groups:
+        group["lr"] *= factor
+        group["initial_lr"] *= factor
+    for part in (schedule, *getattr(schedule, "_schedulers", ())):
+        for name in ("base_lrs", "_last_lr"):
+            if hasattr(part, name):
+                setattr(part, name, [lr * factor for lr in getattr(part, name)])

@@ -87,7 +87,7 @@ def fail_each_operation_of_a_save(
         assert manager.load_checkpoint("best").epoch == 1
         offer(manager, 5)
         assert valid_epochs(folder) == {1, 5}  # what the fault left over was cleared, or pruned
-    assert raised
+    assert raised or code == errno.ENOSPC  # a full disk in the loop is logged, and training goes on
     if step == 1:
         assert {"open", "write", "close", "fsync", "mkdir", "rename", "replace", "listdir", "statvfs"} <= struck
 

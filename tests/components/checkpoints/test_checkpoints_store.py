@@ -132,6 +132,21 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
 
 
+def test_a_save_succeeds_though_another_process_prunes_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = LocalStore(tmp_path), LocalStore(tmp_path)
+
+    def prune(_: Path) -> None:
+        for record in other.records():
+            other.remove(record)
+
+    monkeypatch.setattr("components.checkpoints.local_store.sync_folder", prune)
+    record = store.save("one", write)
+    assert (record.path, record.epoch) == (tmp_path / "one", 3)
+    assert store.records() == []
+
+
 def test_too_little_space_is_seen_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,10 +3,18 @@ import pytest
 
 pytest.importorskip("nilearn", reason="the brain data needs the extra `brain`")
 
-from components.data.mni152 import mni152_slices
+from components.data.mni152 import _volumes, mni152_slices
 
 
 @pytest.mark.filterwarnings("default")  # nilearn's own
+def test_the_volumes_are_those_of_nilearns_loaders() -> None:
+    from nilearn import datasets  # noqa: PLC0415 - takes seconds to import
+
+    names = ("load_mni152_template", "load_mni152_gm_template", "load_mni152_wm_template")
+    for volume, name in zip(_volumes(), names, strict=True):
+        np.testing.assert_allclose(volume, getattr(datasets, name)(resolution=2).get_fdata(), atol=1e-6)
+
+
 def test_the_template_gives_three_disjoint_splits_of_tissue_slices() -> None:
     data = mni152_slices()
     assert data.classes == ("background", "grey", "white")

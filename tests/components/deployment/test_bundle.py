@@ -15,10 +15,10 @@ from components.deployment.bundle import (
     FORMAT_VERSION,
     METRICS,
     WEIGHTS,
-    BundleError,
     read_bundle,
     write_bundle,
 )
+from components.deployment.errors import BundleError
 from components.errors import InvalidInputError
 from components.training import small_unet
 

@@ -284,3 +284,11 @@ def test_vessels_show_what_each_loss_is_for() -> None:
     assert rows["bce"]["foreground_untrained"] < 0.15 < rows["dice"]["foreground_untrained"]
     assert rows["thin_structures"]["share_skeleton_recall_untrained"] > 0.3
     assert [row["empty_verdict"] for row in rows.values()] == ["ok", "no gradient", "ok"]
+
+
+def test_crops_show_foreground_where_the_study_asks_for_it() -> None:
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[0, :2, :2] = 1
+    split = Split([np.zeros((1, 64, 64), np.float32)] * 4, [mask] * 4, tuple("abcd"), tuple("abcd"))
+    assert evaluate(["dice"], split, crop=8).foreground == 0
+    assert evaluate(["dice"], split, crop=8, foreground=1.0).foreground > 0

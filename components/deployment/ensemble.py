@@ -1,0 +1,54 @@
+"""Several networks as one, whose probabilities are averaged."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.dotted import import_object
+from components.errors import InvalidInputError
+from components.losses.deep_supervision import outputs_of
+
+
+class Ensemble(nn.Module):
+    """Gives the logits of the mean probability of its members.
+
+    Trainings with other seeds end in other networks; their mean errs less than most of them (Lakshminarayanan et al.
+    2017, "Simple and scalable predictive uncertainty estimation using deep ensembles"). It costs as many passes.
+
+    Args:
+        mode: `binary`, `multilabel` or `multiclass`.
+        members: of each network `build`, its dotted path, and the keyword `arguments` that it is called with.
+
+    Raises:
+        InvalidInputError: there is no member, or one cannot be imported.
+
+    Example:
+        >>> unet = {"build": "monai.networks.nets:BasicUNet", "arguments": {"spatial_dims": 2, "out_channels": 1}}
+        >>> logits = Ensemble("binary", [unet, unet])(torch.zeros(1, 1, 64, 64))
+        >>> logits.shape
+        torch.Size([1, 1, 64, 64])
+    """
+
+    def __init__(self, mode: str, members: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        if not members:
+            raise InvalidInputError("members: found none; expected one network at least.")
+        self.mode = mode
+        self.members = nn.ModuleList(
+            import_object(member["build"], "members.build")(**member["arguments"]) for member in members
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """From images `(B, C, *spatial)` to logits `(B, classes, *spatial)`, fp32."""
+        found = [outputs_of(member(image), axes=image.ndim)[0].float() for member in self.members]
+        if len(found) == 1:
+            return found[0]
+        logits = torch.stack(found)
+        if self.mode == "multiclass":
+            return torch.logsumexp(functional.log_softmax(logits, dim=2), dim=0) - math.log(len(found))
+        chances, others = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        return torch.logsumexp(chances, dim=0) - torch.logsumexp(others, dim=0)
