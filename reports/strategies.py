@@ -1,15 +1,16 @@
 """What each trial's checkpoint strategy cost and kept, and how averages of its weights compare."""
 
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from components.save_decisions import read_decisions
-from reports.tables import epochs_table, load_trials
+from reports.rows import rows_of
+from reports.study_tables import StudyTables
+from reports.tables import Directory, read_studies
 from reports.text import drawn
-from tuning.record import StudyDirectory, trial_label
+from tuning.record import trial_label
 
 _MIB = 1 << 20
 _DICE_OF = "dice_of_"  # begins the columns of an epoch's row that compare averages
@@ -28,7 +29,7 @@ _COLUMNS = (
 _NAMES = {"raw": "network", "ema": "EMA", "swa": "SWA", "soup": "soup"}
 
 
-def strategies_table(directory: str | Path) -> pd.DataFrame:
+def strategies_table(directory: Directory) -> pd.DataFrame:
     """A row a trial: its strategy, what saving cost, what is kept.
 
     Args:
@@ -42,20 +43,21 @@ def strategies_table(directory: str | Path) -> pd.DataFrame:
     Raises:
         StudyNotFoundError: there is no study.
     """
-    study = StudyDirectory(Path(directory))
-    base = study.read()["settings"]["checkpoint"]
-    rows = [_row(study, trial, base) for trial in load_trials(directory).itertuples()]
+    (study,) = read_studies(directory)
+    sizes = study.epochs.groupby("number")["soup_size"].max() if "soup_size" in study.epochs else pd.Series(dtype=float)
+    rows = [_row(study, trial) | {"soup_size": sizes.get(trial.number)} for trial in rows_of(study.trials)]
     return pd.DataFrame(rows)
 
 
-def averages_table(directory: str | Path) -> pd.DataFrame:
+def averages_table(directory: Directory) -> pd.DataFrame:
     """Best and last epoch of each trial beside the averages of the same training at its end.
 
     Returns:
         Columns `number`, `best` and `last` (Dice of the network itself), and those of `ema`, `swa` and `soup` that were
         compared; only trials that were trained to the end. Empty without `checkpoint.compare_averages`.
     """
-    epochs, trials = epochs_table(directory), load_trials(directory)
+    (study,) = read_studies(directory)
+    epochs, trials = study.epochs, study.trials
     if f"{_DICE_OF}raw" not in epochs:
         return pd.DataFrame()
     rows = []
@@ -68,28 +70,28 @@ def averages_table(directory: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def strategies_text(directory: str | Path) -> str:
+def strategies_text(directory: Directory) -> str:
     """Both tables for a terminal; empty where the study neither searched strategies nor compared averages."""
-    trials = load_trials(directory)
+    (study,) = read_studies(directory)
+    trials = study.trials
     searched = any(name.startswith("checkpoint.") for params in trials["params"] for name in params)
     parts = []
     if searched:
-        rows = strategies_table(directory).sort_values("best_dice", ascending=False)
-        parts.append("checkpoint strategies\n" + drawn(_COLUMNS, [_cells(row) for row in rows.itertuples()]))
-    averages = averages_table(directory)
+        rows = strategies_table(study).sort_values("best_dice", ascending=False)
+        parts.append("checkpoint strategies\n" + drawn(_COLUMNS, [_cells(row) for row in rows_of(rows)]))
+    averages = averages_table(study)
     if not averages.empty:
         parts.append("averages of the same training, Dice at its end\n" + _averages_text(averages, trials))
     return "\n\n".join(parts)
 
 
-def _row(study: StudyDirectory, trial: Any, base: dict[str, Any]) -> dict[str, Any]:
-    folder = study.trial(trial.number)
+def _row(study: StudyTables, trial: Any) -> dict[str, Any]:
+    folder = study.directory.trial(trial.number)
     chosen = {name.removeprefix("checkpoint."): value for name, value in trial.params.items() if "checkpoint." in name}
-    settings = base | chosen
+    settings = study.settings["checkpoint"] | chosen
     decisions = read_decisions(folder.decisions) if folder.decisions.exists() else []
     waited, trained = (sum(getattr(d, name) for d in decisions) for name in ("seconds", "epoch_seconds"))
     kept = folder.checkpoints()
-    sizes = [row["soup_size"] for row in folder.epochs().values() if "soup_size" in row]
     interval = f" of {settings['interval']}" if settings["strategy"] == "interval" else ""
     decay = f" {settings['ema_decay']:.3g}" if settings["averaging"] == "ema" else ""
     return {
@@ -103,7 +105,6 @@ def _row(study: StudyDirectory, trial: Any, base: dict[str, Any]) -> dict[str, A
         "waited_percent": 100 * waited / (waited + trained) if waited + trained else 0.0,
         "kept": len(kept),
         "mib_kept": sum(line["bytes"] for line in kept) / _MIB,
-        "soup_size": max(sizes, default=None),
     }
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from reports.tables import load_trials, trials_csv
-from tuning.record import StudyDirectory, trial_label
+from reports.rows import contenders
+from reports.tables import Directories, load_trials, trials_csv
+from tuning.record import StudyDirectory, open_journal, trial_label
 
 _WIDTH = 160  # of the table when the output is no terminal
 _LOG_LINES = 5
@@ -23,15 +24,20 @@ def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) 
     states = ", ".join(f"{count} {state}" for state, count in trials["state"].value_counts().items()) or "no trial yet"
     attempts = sum(event["event"] == "start" for event in study.attempts())
     word = "running" if running else "not running"
+    ended = "" if running else _how_ended(study)
     lines = [
         f"study     {settings['name']} in {study.root}",
-        f"now       {word}; {attempts} attempt{'' if attempts == 1 else 's'} so far",
+        f"now       {word}; {attempts} attempt{'' if attempts == 1 else 's'} so far{ended}",
         f"trials    {states}",
     ]
     unfinished = trials[trials["state"] == "running"]
     verb = "at" if running else "interrupted at"
+    clones, budget = (
+        _last_clones(study) if settings["scheduler"]["type"] == "pbt" else {},
+        settings["training"]["epochs"],
+    )
     lines += [
-        f"          {_label(row)} {verb} epoch {row.epochs} of {settings['training']['epochs']}"
+        f"          {_label(row)} {verb} epoch {row.epochs} of {budget}{clones.get(row.number, '')}"
         for row in _rows(unfinished)
     ]
     return lines + _best_lines(trials)
@@ -45,14 +51,29 @@ def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
     if best is not None:
         lines.append(f"settings  {json.dumps(best.params)}")
         lines.append(f"model     {best.checkpoint or 'no checkpoint was saved'}")
+    failures = {entry.number: entry.failure for entry in open_journal(study).trials()}
     for row in _rows(trials[trials["state"] == "failed"]):
-        lines.append(f"failed    {_label(row)}: {row.cause}")
+        kind = f" ({failures[row.number]})" if failures.get(row.number) else ""
+        lines.append(f"failed    {_label(row)}{kind}: {row.cause}")
         tail = study.trial(row.number).log_tail(_LOG_LINES)
         lines += [f"            {line}" for line in tail.splitlines()]
     return lines + [f"{'tables' if index == 0 else '':<9} {path}" for index, path in enumerate(tables)]
 
 
-def trials_text(directory: str | Path, form: str) -> str:
+def _last_clones(study: StudyDirectory) -> dict[int, str]:
+    """Whose checkpoint a trial went on from last, by number."""
+    return {entry.number: f", {entry.clones[-1].describe()}" for entry in open_journal(study).trials() if entry.clones}
+
+
+def _how_ended(study: StudyDirectory) -> str:
+    events = study.attempts()
+    last = events[-1] if events else {}
+    how = "killed" if last.get("event") == "start" else last.get("how")
+    reason = f", {last['reason']}" if "reason" in last else ""
+    return f"; the last one {how}{reason}" if how in ("interrupted", "stopped", "killed") else ""
+
+
+def trials_text(directory: Directories, form: str) -> str:
     """The table of trials as `table`, `csv` or `json`."""
     if form == "csv":
         return trials_csv(directory)
@@ -66,8 +87,8 @@ def trials_text(directory: str | Path, form: str) -> str:
 
 
 def _best(trials: pd.DataFrame) -> Any:
-    scored = trials[trials["best_dice"].notna() & (trials["state"] != "failed")]
-    return None if scored.empty else _rows(scored.sort_values("best_dice", kind="stable"))[-1]
+    scored = contenders(trials)
+    return None if scored.empty else _rows(scored.sort_values("best_dice", ascending=False, kind="stable"))[0]
 
 
 def _best_lines(trials: pd.DataFrame) -> list[str]:

@@ -1,37 +1,58 @@
 """Tables of a study, read from its journal and its trial folders, while it runs and after."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import yaml
 
-from tuning.record import StudyDirectory, TrialEntry, open_journal
+from reports.study_tables import StudyTables
 
-TRIAL_COLUMNS = (
-    "number",
-    "state",
-    "cause",
-    "best_dice",
-    "best_epoch",
-    "epochs",
-    "seconds",
-    "checkpoint",
-    "params",
-    "baseline",
-)
+Directory = str | Path | StudyTables
+Directories = Directory | Sequence[Directory]
 
 
-def load_trials(directory: str | Path) -> pd.DataFrame:
+def read_studies(directories: Directories) -> list[StudyTables]:
+    """The tables of one study, or of several; those that are read already are taken as they are.
+
+    Raises:
+        StudyNotFoundError: a directory holds no study.
+        StudyMismatchError: a study is of another format version.
+    """
+    several = [directories] if isinstance(directories, str | Path | StudyTables) else directories
+    return [one if isinstance(one, StudyTables) else StudyTables(one) for one in several]
+
+
+def readable_studies(directories: Sequence[Directory]) -> tuple[list[StudyTables], list[str]]:
+    """The studies that can be read, and what is said of the others.
+
+    Raises:
+        StudyNotFoundError, StudyMismatchError: none can be read; the first error.
+    """
+    studies: list[StudyTables] = []
+    errors: list[Exception] = []
+    for directory in directories:
+        try:
+            studies += read_studies(directory)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            errors.append(error)
+    if errors and not studies:
+        raise errors[0]
+    return studies, [str(error) for error in errors]
+
+
+def load_trials(directories: Directories) -> pd.DataFrame:
     """A row a trial, baselines first.
 
     Args:
-        directory: study directory.
+        directories: study directory, or several.
 
     Returns:
-        Columns `number` (baselines count down from -1), `state`, `cause`, `best_dice`, `best_epoch`, `epochs`,
-        `seconds` (training time), `checkpoint` (path of its best checkpoint that is still there), `params` (settings by
-        dotted path, a dict) and `baseline` (name, or None).
+        Columns `study` (name of its directory), `number` (baselines count down from -1), `state`, `cause`, `best_dice`,
+        `best_epoch`, `epochs`, `seconds` (training time), `checkpoint` (path of its best checkpoint that is still
+        there), `params` (settings by dotted path, a dict), `baseline` (name, or None) and `infeasible` (the constraints
+        that it breaks, or empty).
 
     Raises:
         StudyNotFoundError: there is no study.
@@ -40,48 +61,52 @@ def load_trials(directory: str | Path) -> pd.DataFrame:
     Example:
         >>> load_trials("studies/brain").sort_values("best_dice").tail(1)  # doctest: +SKIP
     """
-    study = StudyDirectory(Path(directory))
-    rows = [_trial_row(study, entry) for entry in _entries(study)]
-    table = pd.DataFrame(rows, columns=list(TRIAL_COLUMNS), dtype=object)
-    return table.astype({"number": int, "epochs": int, "best_epoch": "Int64", "best_dice": float, "seconds": float})
+    return _together([study.trials for study in read_studies(directories)])
 
 
-def epochs_table(directory: str | Path) -> pd.DataFrame:
+def epochs_table(directories: Directories) -> pd.DataFrame:
     """A row an epoch and trial, with every metric and loss term; columns a trial lacks are empty."""
-    study = StudyDirectory(Path(directory))
-    rows = [
-        {"number": entry.number, **row}
-        for entry in _entries(study)
-        for _, row in sorted(study.trial(entry.number).epochs().items())
-    ]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["number", "epoch", "val_dice"])
+    return _together([study.epochs for study in read_studies(directories)])
 
 
-def trials_csv(directory: str | Path) -> str:
+def terms_table(directories: Directories) -> pd.DataFrame:
+    """A row a loss term, epoch and trial.
+
+    Returns:
+        Columns `study`, `number`, `epoch`, `term`, and what the trial recorded of it: `loss` (its mean), `weight`,
+        `weighted` (both multiplied), `gradient_norm` and `gradient_share`.
+    """
+    return _together([study.terms for study in read_studies(directories)])
+
+
+def checkpoints_table(directories: Directories) -> pd.DataFrame:
+    """A row a checkpoint that was saved: `study`, `number`, `epoch`, `dice`, `bytes`, `path`, `kept` (or not)."""
+    return _together([study.checkpoints for study in read_studies(directories)])
+
+
+def failures_table(directories: Directories) -> pd.DataFrame:
+    """A row a failed trial: `study`, `number`, `baseline`, `cause`, `epochs` and the end of its `log`."""
+    return _together([study.failures for study in read_studies(directories)])
+
+
+def cases_table(directories: Directories) -> pd.DataFrame:
+    """A row a validation case and class, of the best epoch of each trial.
+
+    Returns:
+        Columns `study`, `number`, `baseline`, `epoch`, `case`, `group`, `class`, and each metric (NaN where undefined).
+    """
+    return _together([study.cases for study in read_studies(directories)])
+
+
+def trials_csv(directories: Directories) -> str:
     """The table of trials as CSV; `params` is JSON."""
-    table = load_trials(directory)
+    table = load_trials(directories)
     table["params"] = table["params"].map(json.dumps)
     return str(table.to_csv(index=False))
 
 
-def _entries(study: StudyDirectory) -> list[TrialEntry]:
-    return open_journal(study).trials()
-
-
-def _trial_row(study: StudyDirectory, entry: TrialEntry) -> dict[str, Any]:
-    trial = study.trial(entry.number)
-    epochs = trial.epochs()
-    checkpoint = trial.best_checkpoint()
-    best_epoch, best_dice = entry.best or (None, None)
-    return {
-        "number": entry.number,
-        "state": entry.state,
-        "cause": entry.cause,
-        "best_dice": best_dice,
-        "best_epoch": best_epoch,
-        "epochs": max(entry.dice, default=0),
-        "seconds": sum(row["seconds"] for row in epochs.values()),
-        "checkpoint": str(study.root / checkpoint["path"]) if checkpoint else None,
-        "params": entry.overrides,
-        "baseline": entry.baseline,
-    }
+def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [table for table in tables if not table.empty]
+    if len(filled) <= 1:
+        return filled[0].copy() if filled else tables[0].copy()
+    return pd.concat(filled, ignore_index=True)

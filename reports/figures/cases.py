@@ -1,0 +1,81 @@
+"""The best setting and the baseline beside each other, case by case and class by class."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.figures.look import BASELINE, BLUE, GREY, empty_figure, plain, plains
+from reports.rows import rows_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_MANY = 60  # cases beyond which the lines between dots are left without names
+
+
+def case_dots(pairs: pd.DataFrame, names: tuple[str, str]) -> "Figure":
+    """Two dots a case, joined by a line; the cases in order of their difference.
+
+    Args:
+        pairs: columns `case`, `baseline` and `tuned` (their Dice).
+        names: of the baseline and of the tuned setting.
+    """
+    rows = pairs.dropna(subset=["baseline", "tuned"])
+    rows = rows.assign(gain=rows["tuned"] - rows["baseline"]).sort_values("gain", kind="stable")
+    named = len(rows) <= _MANY
+    positions = list(range(len(rows)))
+    figure = empty_figure(x="Dice", height=160 + (22 if named else 6) * len(rows))
+    x: list[Any] = []
+    y: list[Any] = []
+    for position, row in zip(positions, rows_of(rows), strict=True):
+        x += [row.baseline, row.tuned, None]
+        y += [position, position, None]
+    figure.add_scatter(x=x, y=y, mode="lines", line={"color": GREY, "width": 2}, showlegend=False, hoverinfo="skip")
+    for column, name, colour, symbol in (
+        ("baseline", names[0], BASELINE[1], BASELINE[2]),
+        ("tuned", names[1], BLUE, "circle"),
+    ):
+        figure.add_scatter(
+            x=rows[column].tolist(),
+            y=positions,
+            mode="markers",
+            name=plain(name),
+            marker={"color": colour, "symbol": symbol, "size": 10 if named else 6},
+            text=plains(rows["case"].tolist()),
+            hovertemplate="%{text}: %{x:.4f}<extra></extra>",
+        )
+    labels = plains([_cut(str(case)) for case in rows["case"]])
+    figure.update_yaxes(tickvals=positions if named else [], ticktext=labels if named else [], showgrid=False)
+    figure.update_yaxes(range=[-1, len(rows)], zeroline=False)
+    return figure
+
+
+def class_bars(classes: pd.DataFrame, names: tuple[str, str]) -> "Figure":
+    """Mean Dice of each class, baseline and tuned.
+
+    Args:
+        classes: columns `class`, `baseline` and `tuned`.
+        names: of the baseline and of the tuned setting.
+    """
+    figure = empty_figure(y="mean Dice over cases", height=340, barmode="group")
+    for column, name, colour, shape in (
+        ("baseline", names[0], BASELINE[1], "/"),
+        ("tuned", names[1], BLUE, ""),
+    ):
+        figure.add_bar(
+            x=plains(classes["class"].tolist()),
+            y=classes[column].tolist(),
+            name=plain(name),
+            marker={"color": colour, "pattern": {"shape": shape}},
+            text=["" if pd.isna(value) else f"{value:.3f}" for value in classes[column]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{x}: %{y:.4f}<extra></extra>",
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _cut(text: str) -> str:
+    longest = 22  # signs that fit beside a plot on a phone
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
