@@ -14,6 +14,8 @@ from tuning.config import StudyConfig
 from tuning.config.problems import nearest
 from tuning.errors import StudyConfigError
 
+_SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
+
 
 def build_model(settings: StudyConfig, data: SegmentationData) -> nn.Module:
     """The network on the CPU, with its pretrained weights if there are any.
@@ -95,6 +97,12 @@ def build_step(name: str | None) -> TrainStep | None:
     if not callable(step):
         raise StudyConfigError(f"training.step: {name} returned {type(step).__name__}, nothing to be called.")
     return step  # type: ignore[no-any-return]  # what it returns is checked with each batch
+
+
+def trial_seed(settings: StudyConfig, number: int) -> int:
+    """The seed of a trial: that of all, or `training.seed: per_trial`, its own."""
+    seed = settings.training.seed
+    return number + _SEED_OFFSET if isinstance(seed, str) else seed
 
 
 def resolve_precision(settings: StudyConfig) -> StudyConfig:

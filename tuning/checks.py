@@ -15,10 +15,12 @@ from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from components.training import SlidingWindow
 from components.training.steps import call_step
-from search_spaces import Choice, Space, SpaceError, When, make_sampler
+from search_spaces import Choice, Space, SpaceError, make_sampler
 from tuning.building import build_augmentation, build_loss, build_model, build_step
 from tuning.config import StudyConfig
+from tuning.drawing import check_drawing
 from tuning.errors import StudyConfigError, StudyError
+from tuning.exploring import check_mutables
 from tuning.plan import check_space
 from tuning.validation import sliding_window
 
@@ -41,6 +43,8 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
     with _gathered(problems, "search.space"):
         space = Space.from_config(config.search.space, mode=data.mode)
         check_space(space, config)
+        check_mutables(config, space)
+        check_drawing(config.search, space)
         drawn = draw_settings(config, space)
     tried = drawn or config
     with _gathered(problems, "loss"):
@@ -82,17 +86,10 @@ def _find_unfit_losses(config: StudyConfig, space: Space, data: SegmentationData
         if parameter.name not in deciding or not isinstance(choice, Choice):
             continue
         for option in choice.options:
-            fixed = {parameter.name: option, **_holding(parameter.when)}
+            fixed = {parameter.name: option, **space.holding(parameter.name)}
             with _gathered(problems, f"search.space.parameters.{parameter.name}: {option}"):
                 check_loss(draw_settings(config, space, fixed), data.mode, data.ignore_index)
     return problems
-
-
-def _holding(when: When | None) -> dict[str, Any]:
-    """A value with which the condition holds."""
-    if when is None:
-        return {}
-    return {when.parameter: when.equals[0] if isinstance(when.equals, tuple) else when.equals}
 
 
 def check_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None) -> None:

@@ -3,28 +3,27 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tuning.cli_checkpoints import checkpoints
-from tuning.cli_options import Debug, TableFormat
-
-if TYPE_CHECKING:
-    from tuning.study import StudyResult
+from tuning.cli_dashboard import dashboard
+from tuning.cli_deploy import convert, export, predict
+from tuning.cli_options import Debug, Settings, TableFormat
+from tuning.cli_rehearsals import check, doctor, print_dry_run
+from tuning.cli_report import report
+from tuning.cli_status import status
+from tuning.cli_study import INTERRUPTED, extend, finalists, launch, resume, stop
 
 app = typer.Typer(
     name="segtune",
     help="Tune how segmentation networks are trained: losses, weights, schedules and checkpoints.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
-_OK, _SOME_FAILED, _USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED, _INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-
-
-_Study = Annotated[Path, typer.Argument(metavar="DIR", help="study directory, such as studies/brain")]
+_USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED = 2, 3, 4, 5
 
 
 @app.command()
@@ -56,80 +55,45 @@ def init(
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="study file (YAML)")],
     directory: Annotated[Path | None, typer.Option("--dir", help="study directory; default studies/<name>")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, such as training.lr=1e-3")
-    ] = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what a run would do, and how long")] = False,  # noqa: FBT002
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Launch a study, or go on with it: the same command on the same directory resumes."""
     del debug
-    from rich.console import Console  # noqa: PLC0415
-
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
-    from tuning.progress import make_progress  # noqa: PLC0415
-    from tuning.study import Study  # noqa: PLC0415
+    from tuning.forks import start_early  # noqa: PLC0415
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
     make_working_directory_importable()
     study_file = read_study_file(file, settings)
     config = study_file.load()
+    if not dry_run:
+        start_early(config)
+    from tuning.study import Study  # noqa: PLC0415 - seconds, in which the workers' imports go on already
+
     study = Study(config, directory or Path("studies") / config.name)
-    with study_file.placed():
-        result = study.run(make_progress(Console(stderr=True)))
-    raise typer.Exit(_conclude(result, " ".join(["segtune", *sys.argv[1:]])))
+    if dry_run:
+        print_dry_run(study_file, study)
+    else:
+        launch(study, study_file)
 
 
-@app.command()
-def status(directory: _Study, debug: Debug = False) -> None:  # noqa: FBT002 - a flag
-    """Say how far a study is, while it runs and after."""
-    del debug
-    from reports import load_trials  # noqa: PLC0415
-    from reports.summary import status_lines  # noqa: PLC0415
-    from tuning.lock import is_running  # noqa: PLC0415
-    from tuning.record import StudyDirectory  # noqa: PLC0415
-
-    study = StudyDirectory(directory)
-    trials = load_trials(study.root)
-    for line in status_lines(study, trials, running=is_running(study)):
-        typer.echo(line)
+app.command()(resume)
+app.command()(extend)
+app.command()(finalists)
+app.command()(stop)
+app.command()(check)
+app.command()(doctor)
+app.command()(status)
 
 
-@app.command()
-def report(
-    directory: _Study,
-    form: Annotated[
-        TableFormat, typer.Option("--format", help="how the table of trials is printed")
-    ] = TableFormat.TABLE,
-    debug: Debug = False,  # noqa: FBT002 - a flag
-) -> None:
-    """Print the table of trials, and write the tables into the study."""
-    del debug
-    from reports import write_tables  # noqa: PLC0415
-    from reports.strategies import strategies_text  # noqa: PLC0415
-    from reports.summary import trials_text  # noqa: PLC0415
-
-    typer.echo(trials_text(directory, form.value), nl=False)
-    if form is TableFormat.TABLE and (strategies := strategies_text(directory)):
-        typer.echo(f"\n{strategies}")
-    for path in write_tables(directory):
-        typer.echo(f"written: {path}", err=True)
+app.command()(report)
 
 
-@app.command()
-def export(
-    directory: _Study,
-    folder: Annotated[Path, typer.Option("--to", metavar="OUT", help="folder to make")],
-    trial: Annotated[int | None, typer.Option(help="number of a trial; by default that with the best Dice")] = None,
-    debug: Debug = False,  # noqa: FBT002 - a flag
-) -> None:
-    """Write the best trial's weights, configuration and metrics, checked in a fresh process."""
-    del debug
-    from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
-    from tuning.export import export_trial  # noqa: PLC0415
-
-    make_working_directory_importable()
-    for line in export_trial(directory, folder, trial).lines():
-        typer.echo(line)
+app.command()(export)
+app.command()(convert)
+app.command()(predict)
 
 
 @app.command()
@@ -140,9 +104,7 @@ def losses(
     ] = None,
     form: Annotated[TableFormat, typer.Option("--format", help="how the table is printed")] = TableFormat.TABLE,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="OUT.html", help="write a plot too")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, as of run")
-    ] = None,
+    settings: Settings = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Compare the study's loss with the baselines and the presets on its masks, before any training."""
@@ -167,6 +129,7 @@ def losses(
 
 
 app.add_typer(checkpoints, name="checkpoints", no_args_is_help=True)
+app.command()(dashboard)
 
 
 class SchemaFormat(StrEnum):
@@ -188,30 +151,15 @@ def schema(
     typer.echo(json_schema() if form is SchemaFormat.JSON else markdown(), nl=False)
 
 
-def _conclude(result: "StudyResult", command: str) -> int:
-    """Write the tables, print how the study ended and give the exit code."""
-    from reports import write_tables  # noqa: PLC0415
-    from reports.summary import conclusion_lines  # noqa: PLC0415
-    from tuning.record import StudyDirectory  # noqa: PLC0415
-
-    for line in conclusion_lines(StudyDirectory(result.directory), write_tables(result.directory)):
-        typer.echo(line)
-    if result.interrupted:
-        typer.echo(f"interrupted; go on with: {command}", err=True)
-        return _INTERRUPTED
-    failed = sum(trial.state == "failed" for trial in result.trials)
-    if failed == len(result.trials):
-        return _NONE_SUCCEEDED
-    return _SOME_FAILED if failed else _OK
-
-
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error that a user can act on; None for one that only we can."""
     from components.errors import ComponentError, MissingExtraError  # noqa: PLC0415
     from search_spaces import SpaceError  # noqa: PLC0415
-    from tuning.errors import EngineError, StudyError  # noqa: PLC0415
+    from tuning.errors import EngineError, RehearsalError, StudyError, StudyPlaceError  # noqa: PLC0415
 
-    if isinstance(error, EngineError | MissingExtraError):
+    if isinstance(error, RehearsalError):
+        return _NONE_SUCCEEDED
+    if isinstance(error, EngineError | MissingExtraError | StudyPlaceError):
         return _ENVIRONMENT
     return _USAGE if isinstance(error, StudyError | ComponentError | SpaceError) else None
 
@@ -224,7 +172,7 @@ def main() -> None:
         check_own_packages()
         app(prog_name="segtune")
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if "--debug" in sys.argv:
             raise

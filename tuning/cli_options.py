@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,3 +16,8 @@ class TableFormat(StrEnum):
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+
+StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="study directory, such as studies/brain")]
+Settings = Annotated[
+    list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="override, such as training.lr=1e-3")
+]

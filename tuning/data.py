@@ -24,6 +24,8 @@ def load_data(config: DataConfig) -> Folds:
         StudyConfigError: a function's path or arguments do not fit, or it returns something else.
         InvalidInputError: the folder has problems; lists them.
     """
+    if not config.is_named:
+        raise StudyConfigError("data: names no data, as in a study of a script, whose data only the script knows.")
     return _load_folder(config) if config.build is None else (_call(config.build, config.arguments),)
 
 

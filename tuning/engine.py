@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,6 +16,7 @@ from ray import tune
 
 from tuning.config import ResourcesConfig
 from tuning.errors import EngineError
+from tuning.forks import MONAI, fork_server
 from tuning.machine import concurrent_trials, usable_cpus
 from tuning.not_pickled import NotPickled
 from tuning.record.layout import trial_name
@@ -28,6 +29,7 @@ from tuning.trial import Shared, run_trial
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",  # they would not be forks
     "RAY_DEDUP_LOGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -60,11 +62,12 @@ class StopFlag(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray is not ty
     """Stops the attempt cleanly once it is set."""
 
     def __init__(self) -> None:
-        self.is_set = False
+        self.is_set, self.reason = False, ""
 
-    def set(self) -> None:
-        """Ask for a clean stop."""
-        self.is_set = True
+    def set(self, reason: str = "") -> None:
+        """Ask for a clean stop; the reason is empty where a person asks. The first one counts."""
+        if not self.is_set:
+            self.is_set, self.reason = True, reason
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No single trial is stopped here."""
@@ -75,9 +78,21 @@ class StopFlag(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray is not ty
         return self.is_set
 
 
+class _NoReporter(NotPickled, tune.ProgressReporter):  # type: ignore[misc]  # Ray is not typed
+    """Says nothing; the one that Ray Tune takes in a notebook clears what the cell has shown."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:  # noqa: FBT001, FBT002 - Ray's signature
+        """Never."""
+        return False
+
+
 @contextlib.contextmanager
-def ray_running(resources: ResourcesConfig) -> Iterator[None]:
+def ray_running(resources: ResourcesConfig, modules: Sequence[str] = (MONAI,)) -> Iterator[None]:
     """Have Ray run on this machine; one that runs already, as in a notebook, is used and left running.
+
+    Args:
+        resources: what trials get.
+        modules: what trials will need beside what all of them do; imported once, see `forks`.
 
     Raises:
         EngineError: Ray does not start.
@@ -86,27 +101,36 @@ def ray_running(resources: ResourcesConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    try:
-        ray.init(
-            address="local",
-            num_cpus=max(usable_cpus(), concurrent_trials(resources) * resources.cpus_per_trial),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
-    except Exception as error:
-        raise EngineError(f"Ray does not start: {error}. Hint: is /tmp or /dev/shm full?") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with fork_server(modules, resources.cpus_per_trial) as forks:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=max(usable_cpus(), concurrent_trials(resources) * resources.cpus_per_trial),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+                runtime_env={"py_executable": forks.py_executable} if forks else None,
+            )
+        except Exception as error:
+            raise EngineError(f"Ray does not start: {error}. Hint: is /tmp or /dev/shm full?") from error
+        try:
+            _warm_up()
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _warm_up() -> None:
+    """Have Ray start a worker at once, so that what workers import is there when the first trial starts."""
+    ray.remote(lambda: None).remote()
 
 
 def run_attempt(attempt: Attempt) -> None:
     """Run trials until the searcher has no more, or the stop flag is set.
 
     Raises:
+        StudyPlaceError: a trial found a disk full.
         EngineError: Ray Tune itself failed.
     """
     resources = attempt.resources
@@ -131,6 +155,7 @@ def run_attempt(attempt: Attempt) -> None:
             callbacks=[attempt.recorder],
             stop=attempt.stopper,
             verbose=0,
+            progress_reporter=_NoReporter(),
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=attempt.keep,
                 checkpoint_score_attribute="checkpoint_dice",
@@ -143,17 +168,22 @@ def run_attempt(attempt: Attempt) -> None:
         try:
             tuner.fit()
         except Exception as error:
-            raise EngineError(f"Ray Tune failed: {error}") from error
+            if attempt.recorder.error is not None:
+                raise attempt.recorder.error from error
+            why = str(error).rstrip().rpartition("\n")[2]  # of an error in a callback it has the whole traceback
+            raise EngineError(f"Ray Tune failed: {type(error).__name__}: {why}") from error
 
 
 class _WithoutRaylet(io.TextIOBase):
     """Hands text on, except what Ray prints of a worker's death: the trial's log and the progress say that."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream, self._dropped = stream, False
 
     def write(self, text: str) -> int:
-        return len(text) if "(raylet)" in text else self._stream.write(text)
+        ends_dropped = self._dropped and text == "\n"  # `print` writes the end of its line apart
+        self._dropped = "(raylet)" in text
+        return len(text) if self._dropped or ends_dropped else self._stream.write(text)
 
     def flush(self) -> None:
         self._stream.flush()

@@ -17,8 +17,24 @@ class StudyNotFoundError(StudyError, FileNotFoundError):
     """There is no study in the directory."""
 
 
+class JournalDamagedError(StudyError, ValueError):
+    """The journal of a study cannot be read; nothing was changed."""
+
+
+class StudyExistsError(StudyError, FileExistsError):
+    """There is a study in the directory already."""
+
+
+class StudyPlaceError(StudyError, OSError):
+    """The study directory cannot be written."""
+
+
 class StudyBusyError(StudyError, BlockingIOError):
     """Another process is running the study."""
+
+
+class RehearsalError(StudyError, RuntimeError):
+    """The trial of `segtune check` failed or was not restored."""
 
 
 class EngineError(StudyError, RuntimeError):
@@ -27,3 +43,7 @@ class EngineError(StudyError, RuntimeError):
 
 class ExportError(StudyError, ValueError):
     """A trial's model cannot be handed over; nothing is left behind."""
+
+
+class ScriptError(StudyError, RuntimeError):
+    """A user's script ended with an error, or without a report."""

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from components.checkpoints import CheckpointManager
-from components.data import SegmentationData, augmented, training_batches
+from components.data import SegmentationData, augmented, hold_on_device, training_batches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
 from components.metrics import DiceScores, overlap_scores
@@ -20,19 +20,20 @@ from components.training import (
     build_lr_schedule,
     build_optimizer,
     choose_precision,
+    scale_lr,
     seed_everything,
     train_epoch,
 )
 from tuning.averages import DICE_OF, TrialAverages, make_soup
-from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of
+from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of, trial_seed
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
+from tuning.surface import PREDICTED, BestSurface
 from tuning.validation import case_rows, validate
 
-_SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
-# What a checkpoint holds besides the state: predicted masks, best Dice of each fold, averages, scores of the cases.
-PREDICTED, BESTS, AVERAGES, CASES = "predicted", "bests", "averages", "cases"
+# What a checkpoint holds besides state and predicted masks: best Dice of each fold, averages, scores of the cases.
+BESTS, AVERAGES, CASES = "bests", "averages", "cases"
 LIMITS = "limits"  # among its metadata, since clocks differ where all else is the same
 
 
@@ -54,7 +55,7 @@ class FoldTraining:
         self._settings, self._training, self._data = settings, training, data
         self._number, self._before = number, number * training.epochs
         self._store = store.between(self._before + 1, self._before + training.epochs)
-        self._seed = trial + _SEED_OFFSET if training.seed == "per_trial" else training.seed
+        self._seed = trial_seed(settings, trial)
         seed_everything(self._seed)
         self._model = accelerate(build_model(settings, data).to(device))
         if training.compile:
@@ -86,6 +87,7 @@ class FoldTraining:
             device=device,
         )
         self._device, self._augmentation = device, build_augmentation(training.augment)
+        self._held = hold_on_device(data.train, device, crop=training.crop, divisor=settings.model.divisor)
         self._step = build_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
@@ -104,6 +106,7 @@ class FoldTraining:
             config=settings.model_dump(mode="json"),
             decisions=self._store.decided,
         )
+        self._surface = BestSurface(data, settings.metrics, self._checkpoints, self._store)
 
     @property
     def ended(self) -> str:
@@ -135,8 +138,10 @@ class FoldTraining:
             self.cases = case_rows(scores, self._data, self._before + epoch) if is_best else []
             self._score(row, epoch, bests)
             self._loss_schedule.step(epoch, row)
+            if ends:
+                self.cases = self.cases + self._surface.measure(row, scores.mean, predicted, forced=bool(forced))
             row["seconds"] = time.perf_counter() - started
-            self._checkpoints.save_checkpoint(
+            saved = self._checkpoints.save_checkpoint(
                 network,
                 self._optimizer,
                 self._lr_schedule,
@@ -154,6 +159,8 @@ class FoldTraining:
                 cases=scores.by_case(self._data.val.cases) if self._adaptive else None,
                 forced=forced,
             )
+            if saved is not None:
+                self._surface.saved(row["epoch"], predicted)
             yield row
 
     def _resume(self, bests: list[float]) -> int:
@@ -161,30 +168,37 @@ class FoldTraining:
         if not self._store.records():
             return 0
         extra: dict[str, Any] = {}
+        start = self._store.start
         record = self._checkpoints.load_checkpoint(
             "latest",
             self._averages.model_to_fill(),
             self._optimizer,
             self._lr_schedule,
-            loss_schedule=self._loss_schedule,
             scaler=self._stepper.scaler,
             rng=True,
             extra=extra,
+            **({} if start else {"loss_schedule": self._loss_schedule}),
         )
         self._averages.load(extra.get(AVERAGES, {}))
         if LIMITS in record.metadata:
             self._limits.load_state_dict(record.metadata[LIMITS])
         bests[:] = extra[BESTS]
+        if start:  # the loss keeps the weights of this trial's own settings
+            scale_lr(self._optimizer, self._lr_schedule, start.lr_factor)
+            bests[:] = [start.best]
         print(f"going on after epoch {record.epoch} from {record.path}")  # noqa: T201 - into the trial's log
         return record.epoch - self._before
 
     def _forced(self, trial_epoch: int, *, ends: bool) -> str:
-        """Why the strategy `adaptive` saves in any case: a rung, where the trial may be stopped, or the fold's end."""
-        if not self._adaptive:
-            return ""
-        if ends:
-            return "end"
-        return "rung" if trial_epoch in self._settings.scheduler.rungs(self._settings.budget) else ""
+        """Why a checkpoint is saved in any case.
+
+        The strategy `adaptive` saves at a rung, where the trial may be stopped, and at the fold's end; any strategy
+        where a population compares itself, so that others can go on from there.
+        """
+        scheduler = self._settings.scheduler
+        if ends or not (self._adaptive or scheduler.type == "pbt"):
+            return "end" if ends and self._adaptive else ""
+        return "rung" if trial_epoch in scheduler.rungs(self._settings.budget) else ""
 
     def _train(self, epoch: int) -> dict[str, Any]:
         """Train an epoch; returns the losses and what they were weighed by."""
@@ -199,6 +213,8 @@ class FoldTraining:
             crop=training.crop,
             divisor=self._settings.model.divisor,
             foreground=training.foreground,
+            held=self._held,
+            pinned=self._device == "cuda" and self._held is None,
         )
         if self._augmentation:
             batches = augmented(batches, self._augmentation, seed=self._seed, epoch=epoch, device=self._device)

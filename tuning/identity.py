@@ -7,21 +7,30 @@ from typing import Any
 
 from components.training.pretrained import hash_weights
 from tuning.config import StudyConfig, settings_difference
-from tuning.data import Folds, describe_data
+from tuning.config.search import TAUGHT
 from tuning.errors import StudyMismatchError
 from tuning.record import StudyDirectory
 
-_MAY_CHANGE = ("search.trials", "resources.", "data.root", "model.weights")  # what lies in both paths is hashed
+_MAY_CHANGE = (
+    "search.trials",
+    "stop.",
+    "resources.",
+    "trackers.",
+    "finalists",
+    "data.root",
+    "model.weights",
+    "script.path",
+)  # what lies in both paths is hashed
 _LIBRARIES = ("segtune", "torch", "ray", "optuna", "monai", "numpy")
 
 
-def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds) -> dict[str, Any]:
+def open_directory(directory: StudyDirectory, config: StudyConfig, data: dict[str, Any]) -> dict[str, Any]:
     """Make the study directory, or check that it belongs to these settings and data.
 
     Args:
         directory: study directory; the caller holds its lock.
         config: settings as given now.
-        folds: data as loaded now.
+        data: what is trained on now, as described by `Task.describe`.
 
     Returns:
         Settings that differ from the study's and may, by dotted path; recorded with the attempt.
@@ -29,13 +38,13 @@ def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds)
     Raises:
         StudyMismatchError: data, format version or settings that may not change differ.
     """
-    settings, data = config.model_dump(mode="json"), describe_data(folds)
+    settings = config.model_dump(mode="json")
     weights = hash_weights(Path(config.model.weights)) if config.model.weights else None
     if not directory.exists():
         directory.create({"settings": settings, "data": data, "weights": weights, "versions": versions()})
         return {}
     record = directory.read()
-    _check_data(directory, record["data"], data)
+    _check_data(directory, record["data"], data, f"Hint: restore the data, or {_new_study(directory, config)}")
     if record.get("weights") != weights:
         raise StudyMismatchError(f"{directory.root} started from other pretrained weights than {config.model.weights}.")
     changed = settings_difference(_with_defaults(record["settings"]), settings)
@@ -43,8 +52,7 @@ def open_directory(directory: StudyDirectory, config: StudyConfig, folds: Folds)
     if refused:
         differences = "\n".join(f"  {path}: was {old!r}, now {new!r}" for path, (old, new) in refused.items())
         raise StudyMismatchError(
-            f"{directory.root} holds a study with other settings:\n{differences}\n"
-            "Hint: give the new study a directory of its own with --dir."
+            f"{directory.root} holds a study with other settings:\n{differences}\nHint: {_new_study(directory, config)}"
         )
     return {path: new for path, (_, new) in changed.items()}
 
@@ -59,10 +67,15 @@ def _with_defaults(recorded: dict[str, Any]) -> dict[str, Any]:
     return StudyConfig.load(recorded).model_dump(mode="json")
 
 
-def _check_data(directory: StudyDirectory, recorded: dict[str, Any], data: dict[str, Any]) -> None:
+def _new_study(directory: StudyDirectory, config: StudyConfig) -> str:
+    """What to do instead; a sampler that learns can begin with what is known."""
+    own = "give the new study a directory of its own with --dir"
+    if config.search.sampler not in TAUGHT or len(config.search.objectives) > 1:
+        return f"{own}."
+    return f"{own}; with search.warm_start: [{directory.root}] it learns from this one's trials."
+
+
+def _check_data(directory: StudyDirectory, recorded: dict[str, Any], data: dict[str, Any], hint: str) -> None:
     if recorded["fingerprint"] != data["fingerprint"]:
         study, found = (f"{d['name']}, {d['cases']}, fingerprint {d['fingerprint'][:12]}" for d in (recorded, data))
-        raise StudyMismatchError(
-            f"{directory.root} belongs to other data:\n  study: {study}\n  found: {found}\n"
-            "Hint: restore the data, or give the new study a directory of its own with --dir."
-        )
+        raise StudyMismatchError(f"{directory.root} belongs to other data:\n  study: {study}\n  found: {found}\n{hint}")

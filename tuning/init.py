@@ -68,7 +68,7 @@ def describe_study(survey: Survey, root: Path) -> str:
             f"  batch: {_BATCH[axes]}",
             "  lr: 1e-2              # AdamW",
             *_crop_lines(survey),
-            "  precision: fp32       # bf16 is faster on CPUs and GPUs that have it",
+            "  precision: auto       # bf16 where this machine is good at it, else fp32; the same in all trials",
             "",
             "checkpoint:",
             "  strategy: best        # saved whenever validation Dice rises",

@@ -20,7 +20,7 @@ def evaluate_losses(config: StudyConfig, presets: Sequence[str] | None = None) -
     """Compare the study's own loss with the baselines and presets, on a batch as a training step gets it.
 
     Args:
-        config: the study; its batch, crop, seed and device are used.
+        config: the study; its batch, crop, foreground, seed and device are used.
         presets: names; None for all that fit the mode.
 
     Raises:
@@ -43,6 +43,7 @@ def evaluate_losses(config: StudyConfig, presets: Sequence[str] | None = None) -
             data,
             cases=training.batch,
             crop=training.crop,
+            foreground=training.foreground,
             seed=training.seed if isinstance(training.seed, int) else 0,
             device=device_of(config),
         )

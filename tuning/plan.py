@@ -1,11 +1,10 @@
 """What a run is about to do, in words, before it does it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from components.data import SegmentationData
 from search_spaces import Baseline, Space
-from tuning.config import TRIAL_SECTIONS, StudyConfig
-from tuning.data import Folds, data_warnings
+from tuning.config import TRIAL_SECTIONS, StopConfig, StudyConfig
+from tuning.drawing import drawn_trials
 from tuning.errors import StudyConfigError
 from tuning.machine import concurrent_trials
 from tuning.record import StudyDirectory, TrialEntry
@@ -17,6 +16,9 @@ _SAME_FOR_ALL = (
     "checkpoint.max_checkpoints",
     "checkpoint.max_gib",
 )
+
+
+_OF_SCRIPTS = ("script.params.", "checkpoint.strategy")
 
 
 @dataclass(frozen=True)
@@ -34,28 +36,31 @@ class Plan:
     epochs: int
     lines: tuple[str, ...]
 
+    def with_notes(self, notes: list[str]) -> "Plan":
+        """The same plan, with what is to be noticed at its end."""
+        return replace(self, lines=(*self.lines, *notes))
+
 
 def make_plan(
     config: StudyConfig,
     directory: StudyDirectory,
-    folds: Folds,
+    data: list[str],
     space: Space,
     usual: tuple[Baseline, ...],
     entries: list[TrialEntry],
 ) -> Plan:
-    """Say what is kept, what goes on and what is new."""
+    """Say what is kept, what goes on and what is new; `data` are the lines about what is trained on."""
     kept = sum(entry.state != "running" for entry in entries)
-    total = max(len(usual) + config.search.trials, len(entries))
-    data = folds[0]
-    stop = f"ASHA, from epoch {config.scheduler.grace}, best 1/{config.scheduler.reduction:g} go on"
+    drawn = drawn_trials(config.search, space)
+    total = max(len(usual) + drawn, len(entries))
     lines = [
         f"study     {config.name} in {directory.root}",
-        f"data      {data.name}: {_cases(folds)}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
-        *(f"warning   {line}" for line in data_warnings(folds)),
-        f"trials    {config.search.trials} drawn by {config.search.sampler}, and {len(usual)} baselines",
+        *data,
+        f"trials    {_trials(config, drawn, len(usual))}",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
-        f"each      up to {_budget(config)} in {config.training.precision}, {_pace(config)}",
-        f"stopping  {stop if config.scheduler.type == 'asha' else 'none'}",
+        f"each      up to {_budget(config)}, {_pace(config)}",
+        f"stopping  {config.scheduler.describe()}",
+        *([f"ends      {', '.join(rules)}, if not before"] if (rules := _stop_rules(config.stop)) else []),
         *(f"{'searched' if index == 0 else '':<9} {line}" for index, line in enumerate(space.describe())),
     ]
     return Plan(total, kept, config.budget, tuple(lines))
@@ -68,11 +73,14 @@ def check_space(space: Space, config: StudyConfig) -> None:
         StudyConfigError: lists every problem.
     """
     problems = []
+    sections = TRIAL_SECTIONS if config.script is None else ("script", *TRIAL_SECTIONS)
     for parameter in space.parameters:
         section, _, key = parameter.name.partition(".")
         where = f"search.space.parameters.{parameter.name}"
-        if section not in TRIAL_SECTIONS:
-            problems.append(f"{where}: only settings of {', '.join(TRIAL_SECTIONS)} can be searched.")
+        if config.script is not None and not parameter.name.startswith(_OF_SCRIPTS):
+            problems.append(f"{where}: only {_OF_SCRIPTS[0]}<name> and {_OF_SCRIPTS[1]} can be searched in a script.")
+        elif section not in sections:
+            problems.append(f"{where}: only settings of {', '.join(sections)} can be searched.")
         elif key.partition(".")[0] not in type(getattr(config, section)).model_fields:
             known = ", ".join(type(getattr(config, section)).model_fields)
             problems.append(f"{where}: {section} has no setting {key!r}. Hint: it has {known}.")
@@ -82,23 +90,28 @@ def check_space(space: Space, config: StudyConfig) -> None:
         raise StudyConfigError("\n".join(problems))
 
 
+def _trials(config: StudyConfig, drawn: int, usual: int) -> str:
+    if config.retrain:
+        return f"{len(config.retrain.settings)} settings, each with {len(config.retrain.seeds)} new seeds"
+    return f"{drawn} drawn by {config.search.sampler}, and {usual} baseline{'' if usual == 1 else 's'}"
+
+
 def _budget(config: StudyConfig) -> str:
-    folds = config.data.folds
-    return f"{config.training.epochs} epochs" + (f" in each of {folds} folds, a fold at a time" if folds else "")
+    folds, precision = config.data.folds, "" if config.script else f" in {config.training.precision}"
+    return (
+        f"{config.training.epochs} epochs{f' in each of {folds} folds, a fold at a time' if folds else ''}{precision}"
+    )
 
 
-def _cases(folds: Folds) -> str:
-    if len(folds) > 1:
-        dealt = " + ".join(str(len(fold.val)) for fold in folds)
-        return f"{dealt} in {len(folds)} folds, {len(folds[0].test)} test"
-    return ", ".join(f"{len(split)} {name}" for name, split in folds[0].splits.items())
-
-
-def _sizes(data: SegmentationData) -> str:
-    sizes = sorted(set().union(*(split.sizes for split in data.splits.values())))
-    ends = dict.fromkeys("×".join(map(str, size)) for size in (sizes[0], sizes[-1]))
-    channels = f"{data.in_channels} channel{'' if data.in_channels == 1 else 's'}"
-    return f"{' to '.join(ends)}, {channels}"
+def _stop_rules(stop: StopConfig) -> list[str]:
+    rules = {
+        "at {} epochs": stop.epochs,
+        "after {:g} minutes": stop.minutes,
+        "after {} trials without a gain": stop.plateau,
+        "at Dice {:g}": stop.dice,
+        "after {:g} CPU hours": stop.cpu_hours,
+    }
+    return [text.format(value) for text, value in rules.items() if value is not None]
 
 
 def _pace(config: StudyConfig) -> str:

@@ -9,10 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tuning.duration import duration_text
 from tuning.listener import Listener
 from tuning.objective import OBJECTIVE
 from tuning.plan import Plan
-from tuning.record import TrialEntry, trial_label
+from tuning.record import Clone, TrialEntry, trial_label
 
 _STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
 _REDRAW_S = 0.25
@@ -29,6 +30,7 @@ class Line:
     dice: float | None = None
     best: float = -1.0
     cause: str = ""
+    feasible: bool = True
 
 
 @dataclass
@@ -43,16 +45,17 @@ class Board:
 
     def ended(self) -> list[Line]:
         """Trials that ended in this run, best first."""
-        return sorted((line for line in self.lines.values() if line.state != "running"), key=lambda line: -line.best)
+        ended = (line for line in self.lines.values() if line.state != "running")
+        return sorted(ended, key=lambda line: (line.feasible, line.best), reverse=True)
 
     def done(self) -> int:
         """Trials of the study that have ended."""
         return self.finished_before + len(self.ended())
 
     def best(self) -> Line | None:
-        """The trial with the best Dice of this run."""
-        best = max(self.lines.values(), key=lambda line: line.best, default=None)
-        return best if best and best.best >= 0 else None
+        """The trial with the best Dice of this run, a feasible one if there is any."""
+        scored = [line for line in self.lines.values() if line.state != "failed" and line.best >= 0]
+        return max(scored, key=lambda line: (line.feasible, line.best), default=None)
 
     def summary(self) -> str:
         """Counts, best so far and the time that is left."""
@@ -67,7 +70,7 @@ class Board:
             parts.append(f"best {best.best:.4f} ({best.name})")
         if self.ended() and done < self.total:
             seconds = (time.monotonic() - self.started) / len(self.ended()) * (self.total - done)
-            parts.append(f"about {_duration(seconds)} left")
+            parts.append(f"about {duration_text(seconds)} left")
         return " · ".join(part for part in parts if part)
 
 
@@ -84,9 +87,16 @@ class PlainProgress(Listener):
         self._say(*plan.lines)
 
     def trial_started(self, number: int, baseline: str | None) -> None:
-        """Print that it started."""
-        self.board.lines[number] = Line(trial_label(number, baseline))
-        self._say(f"{trial_label(number, baseline)} started")
+        """Print that it started, or goes on."""
+        name = trial_label(number, baseline)
+        self._say(f"{name} {'goes on' if number in self.board.lines else 'started'}")
+        self.board.lines.setdefault(number, Line(name))
+
+    def trial_cloned(self, clone: Clone) -> None:
+        """Print whose checkpoint it goes on from."""
+        line = self.board.lines.setdefault(clone.number, Line(trial_label(clone.number), epoch=clone.epoch))
+        line.cause = clone.describe()
+        self._say(f"{line.name} takes over, {line.cause}")
 
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:
         """Remember the epoch."""
@@ -96,8 +106,9 @@ class PlainProgress(Listener):
 
     def trial_ended(self, entry: TrialEntry) -> None:
         """Print how it ended."""
-        line = self.board.lines[entry.number]
-        line.state, line.cause = entry.state, entry.cause
+        name = trial_label(entry.number, entry.baseline)
+        line = self.board.lines.setdefault(entry.number, Line(name))  # its worker may have died before it started
+        line.state, line.cause, line.feasible = entry.state, entry.cause, not entry.infeasible
         if entry.state == "running":
             self._say(f"{line.name} lost its worker and will go on")
             return
@@ -105,9 +116,9 @@ class PlainProgress(Listener):
         leads = " (best so far)" if line is self.board.best() else ""
         self._say(f"[{self.board.done()}/{self.board.total}] {line.name} {entry.state}{best}{leads}; {entry.cause}")
 
-    def stopping(self) -> None:
+    def stopping(self, reason: str = "") -> None:
         """Say that the stop is under way."""
-        self._say("stopping; press Ctrl-C once more to stop at once")
+        self._say(_stopping_text(reason))
 
     def _say(self, *lines: str) -> None:
         for line in lines:
@@ -139,9 +150,9 @@ class LiveProgress(PlainProgress):
             self._draw()
             self._live.stop()
 
-    def stopping(self) -> None:
+    def stopping(self, reason: str = "") -> None:
         """Say that the stop is under way, above the table."""
-        self._live.console.print("stopping; press Ctrl-C once more to stop at once")
+        self._live.console.print(_stopping_text(reason), markup=False, highlight=False)
 
     def _say(self, *lines: str) -> None:
         if not self._live.is_started:
@@ -170,14 +181,21 @@ class LiveProgress(PlainProgress):
         return Group(table, Text(self.board.summary(), style="bold"))
 
 
-def make_progress(console: Console) -> PlainProgress:
-    """The display that fits the console."""
+def make_progress(console: Console | None = None) -> PlainProgress:
+    """The display that fits the console; by default that of stdout, or of a notebook's cell."""
+    console = console or Console()
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+def usual_listener(console: Console | None = None) -> Listener:
+    """Plain lines in a notebook, whose cell would else be empty for hours; silence in a program.
+
+    Args:
+        console: says where we are; by default found out.
+    """
+    in_notebook = (console or Console()).is_jupyter
+    return PlainProgress(Console(force_jupyter=False)) if in_notebook else Listener()
+
+
+def _stopping_text(reason: str) -> str:
+    return f"stopping, {reason}" if reason else "stopping; press Ctrl-C once more to stop at once"

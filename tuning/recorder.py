@@ -1,17 +1,23 @@
 """The one writer of a study's record: what trials report goes to the journal and the trial folders here."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 
+from tuning.errors import StudyPlaceError
+from tuning.failures import FULL_DISK, LOST_NODE, OUT_OF_MEMORY, death_kind
 from tuning.listener import Listener
 from tuning.not_pickled import NotPickled
 from tuning.objective import OBJECTIVE
+from tuning.outcome import Judge, tell_end
 from tuning.record import Journal, StudyDirectory, append_line
 from tuning.retention import prune, prune_to_budget
 from tuning.scheduler import StudyScheduler
+
+_DEATHS = {OUT_OF_MEMORY: "memory ran out", LOST_NODE: "its machine was lost"}
 
 
 class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
@@ -26,6 +32,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         max_gib: of all checkpoints of the study together.
         retries: deaths of a worker after which its trial is given up.
         listener: told of events after they are recorded.
+        judge: measures objectives and constraints when a trial ends.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         max_gib: float | None,
         retries: int,
         listener: Listener,
+        judge: Judge,
     ) -> None:
         self._directory = directory
         self._journal = journal
@@ -47,6 +55,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         self._keep, self._max_gib = keep, max_gib
         self._retries = retries
         self._listener = listener
+        self._judge = judge
+        self.error: StudyPlaceError | None = None  # what ended the attempt; Ray Tune hands on no more than its text
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the listener."""
@@ -56,24 +66,36 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Record an epoch: log, row, Dice, then the stop if the scheduler decided one."""
+        """Record an epoch: log, row, Dice, then the stop if the scheduler decided one.
+
+        Raises:
+            StudyPlaceError: the trial found a disk full. Every other trial would too, so that the attempt ends here and
+                the trial stays unfinished.
+        """
         number = trial.config["number"]
         folder = self._directory.trial(number)
         self._write_log(number, result["log"])
+        if result.get("failure_kind") == FULL_DISK:
+            self.error = StudyPlaceError(
+                f"{folder.path}: {result['failure']}. Hint: make space and run the study again; the trial goes on."
+            )
+            raise self.error
         if "failure" not in result:
-            row = result["row"]
+            told = json.loads(result.pop("told"))  # Ray Tune keeps the last result of every trial
+            row = told["row"]
             append_line(folder.metrics, row)
-            for decision in result["decisions"]:
+            for decision in told["decisions"]:
                 append_line(folder.decisions, decision)
-            for case in result.get("cases", ()):
+            for case in told["cases"]:
                 append_line(folder.cases, case)
             self._journal.report(number, row["epoch"], row[OBJECTIVE])
             self._listener.epoch_done(number, row)
+            self._listener.worker_reported(number, result["pid"])
             if "ended" in result:
                 self._journal.note_stop(number, "complete", result["ended"])
         stop = self._scheduler.stops.get(number)
         if stop:
-            self._journal.note_stop(number, stop.state, stop.cause)
+            self._journal.note_stop(number, stop.state, stop.cause, stop.failure)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         """Index the checkpoint that came with the last result."""
@@ -92,9 +114,13 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the sampler, after the last checkpoint is indexed."""
         number = trial.config["number"]
-        if not self._journal.entry(number).stop:
+        stop = self._journal.entry(number).stop
+        if not stop and number not in self._scheduler.waiting:
             self._journal.note_stop(number, "complete", "ended by itself")
-        self._finish(number)
+        if stop or number not in self._scheduler.waiting:
+            self._finish(number)
+        trial.run_metadata.metric_analysis.clear()  # Ray Tune's statistics: thousands of trials would fill the memory
+        trial.run_metadata.metric_n_steps.clear()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker died: the trial stays unfinished for another start, until it has died too often."""
@@ -103,8 +129,9 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         self._write_log(number, f"the trial's worker died\n{text}")
         deaths = self._journal.note_death(number)
         if deaths > self._retries:
-            cause = "killed from outside, or out of memory? See its log.txt"
-            self._journal.note_stop(number, "failed", f"its worker died {deaths} times: {cause}")
+            kind = death_kind(text)
+            cause = _DEATHS.get(kind, "killed from outside, or out of memory?")
+            self._journal.note_stop(number, "failed", f"its worker died {deaths} times: {cause} See its log.txt", kind)
             self._finish(number)
         else:
             self._listener.trial_ended(self._journal.entry(number))
@@ -114,7 +141,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         self._listener.tick()
 
     def _finish(self, number: int) -> None:
-        self._journal.finish(number)
+        tell_end(self._journal, self._judge, number)
         prune(self._directory.trial(number), self._keep)
         if self._max_gib is not None:
             prune_to_budget(self._directory, self._journal.trials(), self._max_gib)

@@ -10,6 +10,7 @@ from components.checkpoints import CheckpointRecord, TrainingState, restore_chec
 from components.errors import CheckpointError
 from tuning.fold import CASES
 from tuning.objective import OBJECTIVE, dice_of_weights
+from tuning.outcome import Judge, tell_end
 from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
 from tuning.record.layout import drop_epochs_after
 from tuning.retention import prune
@@ -27,15 +28,17 @@ class Unfinished:
         number: of the trial.
         overrides: its settings; empty when they have still to be drawn.
         checkpoints: its checkpoints in the index; the last one is where it goes on, none means from the start.
+        start: what it changes in the last one where that is another trial's; see `Populations`.
     """
 
     number: int
     overrides: dict[str, Any]
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    start: dict[str, float] | None = None
 
 
 def recover(
-    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, *, keep: int | None
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, judge: Judge, *, keep: int | None
 ) -> list[Unfinished]:
     """Rebuild the scheduler's rungs and find the trials to go on with.
 
@@ -47,6 +50,7 @@ def recover(
         directory: study directory; the caller holds its lock.
         journal: opened for writing.
         scheduler: fresh; knows every earlier decision afterwards.
+        judge: measures objectives and constraints of an end that is told.
         keep: best checkpoints kept a trial.
 
     Returns:
@@ -64,12 +68,14 @@ def recover(
             _take_up_checkpoints(journal, trial, entry)
         _remove_unindexed(trial)
         prune(trial, keep)
-        if entry.state == "running" and (again := _go_on_with(trial, journal, scheduler, entry.number)):
+        if entry.state == "running" and (again := _go_on_with(trial, journal, scheduler, judge, entry.number)):
             unfinished.append(again)
     return unfinished
 
 
-def _go_on_with(trial: TrialDirectory, journal: Journal, scheduler: StudyScheduler, number: int) -> Unfinished | None:
+def _go_on_with(
+    trial: TrialDirectory, journal: Journal, scheduler: StudyScheduler, judge: Judge, number: int
+) -> Unfinished | None:
     """Tell an end that was decided; otherwise forget what is trained again, and say where to go on.
 
     All epochs of the journal are replayed, also those that are trained again: what the scheduler once decided stays,
@@ -77,12 +83,12 @@ def _go_on_with(trial: TrialDirectory, journal: Journal, scheduler: StudySchedul
     """
     entry = journal.entry(number)
     if entry.stop:
-        journal.finish(number)
+        tell_end(journal, judge, number)
         return None
     stop = scheduler.replay(number, entry.dice)
     if stop:
         journal.note_stop(number, stop.state, stop.cause)
-        journal.finish(number)
+        tell_end(journal, judge, number)
         return None
     lines = trial.checkpoints()
     drop_epochs_after(trial, lines[-1]["epoch"] if lines else 0)

@@ -65,7 +65,7 @@ def over_budget(
     }
     ended = sorted(
         (entry for entry in entries if entry.state != "running" and trials[entry.number]),
-        key=lambda entry: entry.best[1] if entry.best else -math.inf,
+        key=lambda entry: (not entry.infeasible, entry.best[1] if entry.best else -math.inf),
     )
     bests, others = [], []
     for entry in ended:

@@ -6,21 +6,28 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from search_spaces import Baseline, Space, make_sampler
+from search_spaces import Baseline
 from tuning.config import StudyConfig
-from tuning.data import Folds
+from tuning.dotted import import_paths
+from tuning.drawing import Drawing
+from tuning.drift import hash_code
 from tuning.engine import Attempt, StopFlag, run_attempt
 from tuning.errors import EngineError
 from tuning.identity import versions
 from tuning.listener import Listener
+from tuning.outcome import Judge
+from tuning.population import Populations
 from tuning.record import Journal, StudyDirectory
 from tuning.record.jsonl import replace_text
 from tuning.recorder import Recorder
 from tuning.recovery import Unfinished, recover
 from tuning.scheduler import StudyScheduler
 from tuning.searcher import JournalSearcher
+from tuning.task import Task
 from tuning.trial import Shared
 
 
@@ -36,8 +43,8 @@ class StudyRun:
     config: StudyConfig
     directory: StudyDirectory
     journal: Journal
-    folds: Folds
-    space: Space
+    task: Task
+    drawing: Drawing
     usual: tuple[Baseline, ...]
     changed: dict[str, Any]
     stop: StopFlag
@@ -57,18 +64,38 @@ class StudyRun:
     def _attempt(self) -> None:
         attempt = max((event["attempt"] for event in self.directory.attempts()), default=0) + 1
         facts = {"pid": os.getpid(), "host": socket.gethostname(), "changed": self.changed, "versions": versions()}
+        facts |= {"code": hash_code(self.config)}
         self.directory.log_attempt(attempt, "start", **facts)
         started, how = time.monotonic(), "error"
         try:
-            self._hand_to_ray(attempt)
-            how = "interrupted" if self.stop.is_set else "finished"
+            self._run_parts(attempt)
+            how = "finished"
+            if self.stop.is_set:
+                how = "stopped" if self.stop.reason else "interrupted"
         finally:
-            self.directory.log_attempt(attempt, "end", how=how, seconds=round(time.monotonic() - started, 1))
+            seconds, why = round(time.monotonic() - started, 1), self.stop.reason
+            self.directory.log_attempt(
+                attempt, "end", how=how, seconds=seconds, **({"reason": why} if how == "stopped" else {})
+            )
 
-    def _hand_to_ray(self, attempt: int) -> None:
-        config, folder, keep = self.config, self.directory.attempt(attempt), self.config.keep
+    def _run_parts(self, attempt: int) -> None:
+        """Hand the trials to Ray once; with populations, once for each time that one waits for all its trials."""
+        for part in count():
+            before = self._events()
+            self._hand_to_ray(self.directory.attempt(attempt, part))
+            goes_on = self.config.scheduler.type == "pbt" and self._events() > before
+            if self.stop.is_set or not (goes_on and self.has_work()):
+                return
+
+    def _hand_to_ray(self, folder: Path) -> None:
+        config, keep = self.config, self.config.keep
         scheduler = StudyScheduler(config.scheduler, config.budget)
-        unfinished = recover(self.directory, self.journal, scheduler, keep=keep)
+        judge = Judge(self.directory, config.search)
+        unfinished = recover(self.directory, self.journal, scheduler, judge, keep=keep)
+        populations = None
+        if config.scheduler.type == "pbt":
+            populations = Populations(config, self.drawing.space, self.directory, self.journal, judge, self.listener)
+            unfinished = populations.advance(unfinished)
         recorder = Recorder(
             self.directory,
             self.journal,
@@ -78,46 +105,46 @@ class StudyRun:
             max_gib=config.checkpoint.max_gib,
             retries=config.resources.retries,
             listener=self.listener,
+            judge=judge,
         )
         run_attempt(
             Attempt(
                 folder=folder,
                 keep=keep,
                 resources=config.resources,
-                shared=Shared(config, self.folds, str(self.directory.root)),
-                searcher=JournalSearcher(self._assignments(unfinished)),
+                shared=Shared(config, self.task, str(self.directory.root), import_paths()),
+                searcher=JournalSearcher(self._assignments(unfinished, populations)),
                 scheduler=scheduler,
                 recorder=recorder,
                 stopper=self.stop,
             )
         )
 
-    def _assignments(self, unfinished: list[Unfinished]) -> Iterator[dict[str, Any]]:
+    def _assignments(self, unfinished: list[Unfinished], populations: Populations | None) -> Iterator[dict[str, Any]]:
         """Configurations of the trials to run; each is drawn only when it is asked for."""
         for trial in unfinished:
-            yield self._assign(trial.number, trial.overrides or self._draw_again(trial.number), trial.checkpoints)
+            overrides = trial.overrides or self._draw_again(trial.number)
+            yield self._assign(trial.number, overrides, trial.checkpoints) | {"start": trial.start}
         for baseline in self.usual[self.journal.count_baselines() :]:
             number = self.journal.new_baseline(baseline.name, baseline.overrides)
             yield self._assign(number, baseline.overrides)
-        while (number := self.journal.next_number()) < self.config.search.trials:
-            yield self._assign(number, self._draw(number, self.journal.ask(self._sampler(number))))
+        while (number := self.journal.next_number()) < self.drawing.trials:
+            if populations is not None and not populations.may_draw(number):
+                return
+            yield self._assign(number, self._draw(number, self.journal.ask(self.drawing.sampler(number))))
 
     def _draw(self, number: int, trial: Any) -> dict[str, Any]:
-        overrides = self.space.suggest(trial)
+        overrides = self.drawing.space.suggest(trial)
         self.journal.set_overrides(number, overrides)
         return overrides
 
     def _draw_again(self, number: int) -> dict[str, Any]:
         """Settings of a trial that a kill left without any."""
         if number >= 0:
-            return self._draw(number, self.journal.bring_back(number, self._sampler(number)))
+            return self._draw(number, self.journal.bring_back(number, self.drawing.sampler(number)))
         baseline = self.usual[-1 - number]
         self.journal.describe_baseline(number, baseline.name, baseline.overrides)
         return baseline.overrides
-
-    def _sampler(self, number: int) -> Any:
-        search = self.config.search
-        return make_sampler(search.sampler, search.seed, number, n_startup_trials=search.startup_trials)
 
     def _assign(
         self, number: int, overrides: dict[str, Any], checkpoints: list[dict[str, Any]] | None = None
@@ -126,13 +153,13 @@ class StudyRun:
         trial.path.mkdir(parents=True, exist_ok=True)
         if not trial.params.exists():
             replace_text(trial.params, json.dumps(overrides, indent=2) + "\n")
-        return {"number": number, "overrides": overrides, "checkpoints": checkpoints or []}
+        return {"number": number, "overrides": overrides, "checkpoints": checkpoints or [], "start": None}
 
     def has_work(self) -> bool:
         """Whether a trial is unfinished or still to come."""
         unfinished = any(entry.state == "running" for entry in self.journal.trials())
         missing = self.journal.count_baselines() < len(self.usual)
-        return unfinished or missing or self.journal.next_number() < self.config.search.trials
+        return unfinished or missing or self.journal.next_number() < self.drawing.trials
 
     def _events(self) -> int:
         """A number that grows with every epoch, end and death of a trial."""

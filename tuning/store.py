@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -36,6 +37,19 @@ def staging_prefix(root: str) -> str:
     return f"segtune-{sha256(root.encode()).hexdigest()[:12]}-"
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a trial changes that goes on from another's checkpoint.
+
+    Attributes:
+        lr_factor: its learning rate, as a multiple of the other's.
+        best: its own best Dice up to this epoch.
+    """
+
+    lr_factor: float
+    best: float
+
+
 class TuneStore:
     """Stages at most one checkpoint at a time; Ray Tune's persisted copy is the checkpoint.
 
@@ -43,6 +57,7 @@ class TuneStore:
         staging: local folder of the trial for staged checkpoints.
         records: what the driver's index lists of earlier attempts, so that the best so far is known after a resume.
         folders: where Ray Tune has put the trial's checkpoints by now.
+        start: given where the last of the records is another trial's.
     """
 
     def __init__(
@@ -50,7 +65,9 @@ class TuneStore:
         staging: Path,
         records: Sequence[CheckpointRecord] = (),
         folders: Callable[[], Iterable[Path]] = lambda: (),
+        start: Start | None = None,
     ) -> None:
+        self.start = start
         self._staging, self._folders = staging, folders
         self._records = list(records)
         self._staged: CheckpointRecord | None = None
@@ -67,6 +84,11 @@ class TuneStore:
         self._staged = write(self._staging / name)
         self._records.append(self._staged)
         return self._staged
+
+    @property
+    def staging(self) -> Path:
+        """Folder for staged checkpoints."""
+        return self._staging
 
     @property
     def staged(self) -> CheckpointRecord | None:
@@ -138,6 +160,7 @@ class FoldStore:
 
     def __init__(self, store: TuneStore, first: int, last: int) -> None:
         self._store, self._first, self._last = store, first, last
+        self.start = store.start
         self.save, self.set_aside, self.remove = store.save, store.set_aside, store.remove
         self.reading, self.pin, self.is_pinned = store.reading, store.pin, store.is_pinned
         self.close, self.decided, self.persisted = store.close, store.decided, store.persisted

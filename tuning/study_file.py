@@ -18,7 +18,11 @@ from tuning.config.problems import dotted_path
 from tuning.errors import StudyConfigError
 from tuning.yaml_text import StudyLoader, parse, unshared
 
-_PATHS = ("data.root", "model.weights")  # relative to the study file; from the command line, to where one stands
+_PATHS = (
+    "data.root",
+    "model.weights",
+    "script.path",
+)  # relative to the study file; from the command line, to where one stands
 _KEY = r"""(?:[\w-]+|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _DOTTED = re.compile(rf"{_KEY}(?:\.{_KEY})*(?=: )")
 
@@ -105,9 +109,9 @@ def read_study_file(path: Path, overrides: list[str] | None = None) -> StudyFile
     file = StudyFile(unshared(settings), str(path))
     file.problems += [f"{path}:{mark.line + 1}:{mark.column + 1} {text}" for mark, text in loader.duplicates]
     _note_places(loader, node, (), file, seen=set())
-    _resolve(file, file.settings, path.absolute().parent)
+    resolve_paths(file, file.settings, path.absolute().parent)
     for override in overrides or []:
-        _lay_over(file, override)
+        lay_over(file, override)
     return file
 
 
@@ -129,7 +133,12 @@ def _note_places(
         _note_places(loader, value, below, file, seen=seen)
 
 
-def _lay_over(file: StudyFile, override: str) -> None:
+def lay_over(file: StudyFile, override: str) -> None:
+    """Lay one `key=value` over the settings of a file.
+
+    Raises:
+        StudyConfigError: there is no `=`, or the key goes through what is no mapping.
+    """
     key, separator, text = (part.strip() for part in override.partition("="))
     if not separator or not key:
         raise StudyConfigError(f"-s {override}: expected key=value, such as training.lr=1e-3.")
@@ -139,7 +148,7 @@ def _lay_over(file: StudyFile, override: str) -> None:
     set_by_path(layer, key, value)
     file.places = {path: place for path, place in file.places.items() if not path.startswith(f"{shown}.")}
     file.places[shown] = "-s"
-    _resolve(file, layer, Path.cwd())
+    resolve_paths(file, layer, Path.cwd())
     try:
         set_by_path(file.settings, key, reduce(dict.__getitem__, split_path(key), layer))
     except StudyConfigError as error:
@@ -147,8 +156,11 @@ def _lay_over(file: StudyFile, override: str) -> None:
     file.problems += [f"-s {shown} {problem}" for _, problem in loader.duplicates]
 
 
-def _resolve(file: StudyFile, settings: dict[str, Any], folder: Path) -> None:
-    """Make the paths among the settings absolute."""
+def resolve_paths(file: StudyFile, settings: dict[str, Any], folder: Path) -> None:
+    """Make the paths among the settings absolute; those that are none are noted as the file's problems."""
+    search = settings.get("search")
+    if isinstance(search, dict) and isinstance(studies := search.get("warm_start"), list):
+        search["warm_start"] = [str((folder / text).resolve()) if isinstance(text, str) else text for text in studies]
     for path in _PATHS:
         section, _, name = path.partition(".")
         values = settings.get(section)

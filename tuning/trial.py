@@ -2,23 +2,26 @@
 
 import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from ray import tune
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
 from components.training.memory import memory_hint
 from tuning.config import StudyConfig
-from tuning.data import Folds
-from tuning.fold import FoldTraining
+from tuning.dotted import add_import_paths
+from tuning.errors import ScriptError
+from tuning.failures import failure_kind
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.output import captured_output
 from tuning.record import trial_name
-from tuning.store import TuneStore, staging_folder
+from tuning.store import Start, TuneStore, staging_folder
+from tuning.task import Epoch, Task
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Shared:
     """What all trials of a study share: held once in Ray's object store and read without a copy."""
 
     study: StudyConfig
-    folds: Folds
+    task: Task
     root: str
+    import_paths: tuple[str, ...] = ()
 
 
 def run_trial(config: dict[str, Any], shared: Shared) -> None:
@@ -37,50 +41,39 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
     on for the next trial. Ray sees an error only when the worker itself dies.
 
     Args:
-        config: `number`, `overrides` by dotted path, and `checkpoints` (index lines of earlier attempts).
-        shared: study and data.
+        config: `number`, `overrides` by dotted path, `checkpoints` (index lines of earlier attempts), and `start`
+            where the last of these is another trial's.
+        shared: study and task.
     """
+    add_import_paths(shared.import_paths)
     with captured_output() as output, staging_folder(shared.root) as staging:
         try:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             trial = trial_name(config["number"])
-            store = TuneStore(staging, records, lambda: Path(shared.root).glob(f"attempts/*/{trial}/checkpoint_*"))
-            for row, ended, cases in trial_epochs(config, shared, store):
-                decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
-                facts = {"row": row, "epoch": row["epoch"], "decisions": decisions, "log": output.take()}
-                facts |= ({"ended": ended} if ended else {}) | ({"cases": cases} if cases else {})
-                _report({OBJECTIVE: row[OBJECTIVE], **facts}, store.staged)
-                store.discard()
+            folders = partial(Path(shared.root).glob, f"attempts/*/{trial}/checkpoint_*")
+            store = TuneStore(staging, records, folders, Start(**config["start"]) if config["start"] else None)
+            with closing(trial_epochs(config, shared, store)) as epochs:
+                for row, ended, cases in epochs:
+                    decisions = [json.loads(decision.to_line()) for decision in store.take_decisions()]
+                    # As text: of each number that it sees in a result, Ray Tune keeps a statistic for good.
+                    told = json.dumps({"row": row, "decisions": decisions, "cases": cases})
+                    facts = {"epoch": row["epoch"], "told": told, "log": output.take()}
+                    _report({OBJECTIVE: row[OBJECTIVE], **facts} | ({"ended": ended} if ended else {}), store.staged)
+                    store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
-            traceback.print_exc(file=output)
-            failure = f"{type(error).__name__}: {error} {memory_hint(error)}".rstrip()
-            tune.report({"failure": failure, "epoch": 0, OBJECTIVE: float("nan"), "log": output.take()})
+            if isinstance(error, ScriptError):  # its traceback is in the log already
+                failure = str(error)
+            else:
+                traceback.print_exc(file=output)
+                failure = f"{type(error).__name__}: {error} {memory_hint(error)}".rstrip()
+            facts = {"failure": failure, "failure_kind": failure_kind(error), "log": output.take()}
+            tune.report({"epoch": 0, OBJECTIVE: float("nan"), **facts})
 
 
-class Epoch(NamedTuple):
-    """An epoch of a trial: its row, why the trial has ended if it has, and each case's scores if it is the best."""
-
-    row: dict[str, Any]
-    ended: str
-    cases: list[dict[str, Any]]
-
-
-def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Iterator[Epoch]:
-    """Train fold after fold from the last checkpoint on.
-
-    Yields:
-        each epoch, its checkpoint staged if one was saved.
-    """
+def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Generator[Epoch]:
+    """What the study's task yields for a trial's settings."""
     settings = shared.study.with_overrides(config["overrides"])
-    torch.set_num_threads(settings.resources.cpus_per_trial)
-    last = max((record.epoch for record in store.records()), default=0)
-    first = max(last - 1, 0) // settings.training.epochs
-    bests: list[float] = []
-    for number in range(first, len(shared.folds)):
-        fold = FoldTraining(settings, shared.folds[number], store, number=number, trial=config["number"])
-        is_last = number + 1 == len(shared.folds)
-        for row in fold.epochs(bests):
-            yield Epoch(row, fold.ended if is_last else "", fold.cases)
+    yield from shared.task.epochs(settings, config["number"], store)
 
 
 def _report(result: dict[str, Any], checkpoint: CheckpointRecord | None) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from components.data import SegmentationData
 from components.losses import ReferenceTerms
-from components.metrics import METRICS, DiceScores, overlap_scores
+from components.metrics import METRICS, DiceScores, LogitSample, ThresholdCounts, overlap_scores
 from components.metrics.masks import PackedMasks
 from components.training import Precision, SlidingWindow, choose_precision, evaluate
 from components.training.precision import device_of
@@ -24,6 +24,8 @@ def validate(
     settings: StudyConfig,
     precision: Precision | None = None,
     reference: ReferenceTerms | None = None,
+    thresholds: ThresholdCounts | None = None,
+    sample: LogitSample | None = None,
 ) -> tuple[DiceScores, PackedMasks]:
     """Dice and predicted masks of the validation split.
 
@@ -33,6 +35,8 @@ def validate(
         settings: of the trial.
         precision: in place of the study's.
         reference: watches every batch.
+        thresholds: counts at many thresholds.
+        sample: collects logits.
     """
     masks = PackedMasks(data.mode)
     scores = evaluate(
@@ -47,6 +51,8 @@ def validate(
         scored=data.scored,
         masks=masks,
         reference=reference,
+        thresholds=thresholds,
+        sample=sample,
     )
     return scores, masks
 

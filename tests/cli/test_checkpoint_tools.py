@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from components.checkpoints import CheckpointManager
 from components.errors import CheckpointNotFoundError
-from tests.cli.test_cli import segtune
+from tests.commands import segtune_here
 from tuning.cli import app
 
 
@@ -64,7 +64,7 @@ def test_damage_is_named_and_gives_exit_code_1(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "message"), [("nowhere", "there is no such directory"), ("empty", "no checkpoint")])
 def test_nothing_to_look_at_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
-    result = segtune("checkpoints", "list", str(tmp_path / name))
+    result = segtune_here("checkpoints", "list", str(tmp_path / name))
     assert result.returncode == 2
     assert message in result.stderr
 

@@ -3,23 +3,13 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.commands import ROOT, segtune, segtune_here
 from tests.conftest import small_settings
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-def segtune(*arguments: str, cwd: Path = ROOT, path: str = str(ROOT)) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "120"}
-    command = [sys.executable, "-c", "from tuning.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False, timeout=200)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +54,7 @@ def test_overrides_are_recorded(study: Path) -> None:
 
 def test_the_same_command_goes_on_and_finds_nothing_to_do(study: Path, file: Path) -> None:
     arguments = ("run", str(file), "-s", "training.epochs=3", "-s", "scheduler.grace=1")
-    result = segtune(*arguments, cwd=file.parent)
+    result = segtune_here(*arguments, cwd=file.parent)
     assert result.returncode == 0
     assert "now       6 kept, 0 continued, 0 new" in result.stderr
     assert "started" not in result.stderr
@@ -72,7 +62,7 @@ def test_the_same_command_goes_on_and_finds_nothing_to_do(study: Path, file: Pat
 
 
 def test_the_report_is_the_same_in_every_format(study: Path) -> None:
-    rows = json.loads(segtune("report", str(study), "--format", "json").stdout)
+    rows = json.loads(segtune_here("report", str(study), "--format", "json").stdout)
     assert [row["number"] for row in rows] == [-1, -2, -3, -4, 0, 1]
     assert [row["baseline"] for row in rows] == ["bce", "dice", "dice_bce", "dice_focal", None, None]
     assert set(rows[0]) >= {
@@ -86,16 +76,23 @@ def test_the_report_is_the_same_in_every_format(study: Path) -> None:
         "checkpoint",
         "params",
     }
-    table = list(csv.DictReader(io.StringIO(segtune("report", str(study), "--format", "csv").stdout)))
+    table = list(csv.DictReader(io.StringIO(segtune_here("report", str(study), "--format", "csv").stdout)))
     assert [json.loads(row["params"]) for row in table] == [row["params"] for row in rows]
     assert [float(row["best_dice"]) for row in table] == [row["best_dice"] for row in rows]
-    text = segtune("report", str(study)).stdout
+    text = segtune_here("report", str(study), "--format", "table").stdout
     assert text.count("baseline") == 4
     assert "trial 1" in text
+    result = segtune_here("report", str(study))
+    assert result.stdout.splitlines()[-1] == f"report    {study / 'report' / 'index.html'}"
+    assert len(result.stdout.splitlines()) == 4  # three sentences before it
+    page = (study / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count('<img src="data:image/png') == 24  # four panels of three cases of the best and of the baseline
+    segtune_here("report", str(study), "--no-images", "--to", str(study / "mail.html"))
+    assert '<img src="data:image/png' not in (study / "mail.html").read_text(encoding="utf-8")
 
 
 def test_the_status_says_how_far_a_study_is(study: Path) -> None:
-    result = segtune("status", str(study))
+    result = segtune_here("status", str(study))
     assert result.returncode == 0
     assert "now       not running; 1 attempt so far" in result.stdout
     assert "trials    " in result.stdout
@@ -121,7 +118,7 @@ def test_the_status_says_how_far_a_study_is(study: Path) -> None:
 def test_bad_input_gets_one_clear_message(
     file: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    result = segtune(*(part.format(file=file) for part in arguments), cwd=tmp_path)
+    result = segtune_here(*(part.format(file=file) for part in arguments), cwd=tmp_path)
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -132,22 +129,23 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in segtune("run", "none.yaml", "--debug", cwd=tmp_path).stderr
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_a_study_without_any_success_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     settings = small_settings(
         model={"build": "tests.toys:untrainable_network"}, search={"trials": 1, "baselines": False}
     )
     path.write_text(yaml.safe_dump(settings))
-    result = segtune("run", str(path), cwd=tmp_path)
+    result = segtune_here("run", str(path), cwd=tmp_path)
     assert result.returncode == 5
-    assert "failed    trial 0: ValueError: no step for 1 channels" in result.stdout
+    assert "failed    trial 0 (error): ValueError: no step for 1 channels" in result.stdout
     assert "in forward" in result.stdout
 
 
 def test_a_users_folder_of_the_same_name_is_named_and_refused(tmp_path: Path) -> None:
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "__init__.py").touch()
-    result = segtune("status", "x", cwd=tmp_path, path=f"{tmp_path}:{ROOT}")
+    result = segtune("status", "x", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert result.returncode == 2
     assert str(tmp_path / "components" / "__init__.py") in result.stderr
     assert str(ROOT / "components" / "__init__.py") in result.stderr

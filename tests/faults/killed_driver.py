@@ -17,6 +17,8 @@ PLACES: dict[str, tuple[Any, str]] = {
     "note_stop": (Journal, "note_stop"),
     "finish": (Journal, "finish"),
     "append_line": (recorder, "append_line"),
+    "note_generation": (Journal, "note_generation"),
+    "note_clone": (Journal, "note_clone"),
     "prune": (recorder, "prune"),
     "replace_text": (run, "replace_text"),
 }

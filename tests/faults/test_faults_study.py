@@ -28,21 +28,6 @@ PLACES = [
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return killing.write_study_file(tmp_path_factory.mktemp("file"))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
-    study = tmp_path_factory.mktemp("whole") / "study"
-    killing.finish(killing.start(file, study))
-    outcome = killing.outcome(study)
-    assert list(outcome) == [-1, -2, -3, -4, 0, 1, 2, 3, 4, 5]
-    assert {trial["state"] for trial in outcome.values()} == {"complete", "pruned"}
-    return outcome
-
-
 def check(file: Path, study: Path, uninterrupted: dict[int, dict[str, Any]]) -> None:
     killing.finish(killing.start(file, study))
     killing.assert_tune_agrees(study)
@@ -69,6 +54,7 @@ def test_a_study_killed_twice_ends_as_the_uninterrupted_one(
     check(file, tmp_path / "study", uninterrupted)
 
 
+@pytest.mark.faults
 def test_a_study_killed_between_journal_and_index_ends_as_the_uninterrupted_one(
     file: Path, tmp_path: Path, uninterrupted: dict[int, dict[str, Any]]
 ) -> None:

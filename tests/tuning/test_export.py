@@ -60,6 +60,8 @@ def test_the_best_trial_is_handed_over_and_gives_the_recorded_masks_again(study:
     assert check["dice"]["fp32"] == pytest.approx(check["dice"]["again"], abs=0.02)
 
     assert {path.name for path in export.folder.iterdir()} == {
+        "MODEL_CARD.md",
+        "SHA256SUMS",
         "bundle.json",
         "metrics.json",
         "model.safetensors",
@@ -75,6 +77,34 @@ def test_the_best_trial_is_handed_over_and_gives_the_recorded_masks_again(study:
     restore_checkpoint(study / line["path"], TrainingState(theirs, rng=False))
     image = torch.from_numpy(load_data(settings.data)[0].val.images[0][None])
     assert torch.equal(ours(image), theirs(image))
+
+
+def test_the_bundle_says_what_threshold_validation_would_choose(study: Path, tmp_path: Path) -> None:
+    export = export_trial(study, tmp_path / "out")
+    output = read_bundle(export.folder)["output"]
+    found = output["tuned_threshold"]
+    assert output["threshold"] == [0.5]
+    assert found == export.check["threshold"]
+    assert (found["tuned_on"], found["cases"], list(found["tuned"])) == ("validation", 2, output["classes"])
+    assert found["dice_at_half"] == export.check["dice"]["fp32"]
+    assert found["dice_at_half"] <= found["dice_at_tuned"] <= 1
+    (threshold,) = found["tuned"].values()
+    assert f"{threshold:.3g} is best on validation, which it was tuned on: Dice" in export.lines()[-1]
+    calibration = export.check["calibration"]
+    assert calibration["pixels"] == 2 * 32 * 32
+    assert output["temperature"] == calibration["temperature"]
+    assert calibration["after"]["nll"] <= calibration["before"]["nll"]
+    dice = export.check["intervals"]["metrics"]["dice"]
+    assert export.check["intervals"]["groups"] == 2
+    assert dice["mean"] == pytest.approx(export.check["dice"]["fp32"])
+    assert 0 <= dice["low"] <= dice["mean"] <= dice["high"] <= 1
+    card = (export.folder / "MODEL_CARD.md").read_text()
+    assert f"| dice | {dice['mean']:.4f} | {dice['low']:.4f} to {dice['high']:.4f} |" in card
+    assert f"| expected calibration error | {calibration['before']['ece']:.4f} |" in card
+    assert f"| {output['classes'][0]} | 0.5 | {threshold:.4g} |" in card
+    metrics = json.loads((export.folder / "metrics.json").read_text())
+    assert metrics["surface"]["best_epoch"] == export.epoch
+    assert 0 <= metrics["surface"]["best_nsd"] <= 1
 
 
 def test_any_trial_can_be_asked_for(study: Path, tmp_path: Path) -> None:
@@ -111,7 +141,7 @@ def test_weights_that_give_other_masks_are_refused(
         assert weights != wrong
         write_bundle(folder, wrong, *rest)
 
-    monkeypatch.setattr("tuning.export.write_bundle", write_wrong)
+    monkeypatch.setattr("tuning.export.exporting.write_bundle", write_wrong)
     with pytest.raises(ExportError, match="the weights do not give the recorded masks again: "):
         export_trial(study, tmp_path / "out", -2)
     assert list(tmp_path.iterdir()) == []
@@ -149,5 +179,5 @@ def test_a_checkpoint_that_is_removed_while_it_is_copied_is_looked_up_again(
             index.write_text(index.read_text().replace(line["path"], f"{line['path']}-moved"))
         return copy(source, target, **options)
 
-    monkeypatch.setattr("tuning.export.shutil.copytree", removing)
+    monkeypatch.setattr("tuning.export.handover.shutil.copytree", removing)
     assert export_trial(study, tmp_path / "out", 0).epoch == line["epoch"]

@@ -15,6 +15,7 @@ from tests.folders import png_folder
 from tuning import Study, StudyConfig
 from tuning.data import describe_data, load_data
 from tuning.export import export_trial
+from tuning.network_task import NetworkTask
 from tuning.record import StudyDirectory
 from tuning.store import TuneStore
 from tuning.trial import Shared, trial_epochs
@@ -38,7 +39,7 @@ def train(config: StudyConfig, folder: Path, *, epochs: int | None = None) -> li
     folder.mkdir(exist_ok=True)
     records: list[CheckpointRecord] = [verify_checkpoint(path) for path in sorted(folder.glob("epoch_*"))]
     store = TuneStore(folder / "staging", records)
-    shared = Shared(config, load_data(config.data), str(folder))
+    shared = Shared(config, NetworkTask(load_data(config.data)), str(folder))
     rows = []
     for row, *_ in islice(trial_epochs({"number": 0, "overrides": {}, "checkpoints": []}, shared, store), epochs):
         if store.staged:

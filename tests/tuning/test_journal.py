@@ -1,11 +1,14 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
 
 from search_spaces import make_sampler
-from tuning.record import Journal, append_line, cut_torn_tail, read_lines
-from tuning.record.journal import free_journal
+from tuning.errors import JournalDamagedError
+from tuning.record import Journal, StudyDirectory, append_line, cut_torn_tail, read_lines
+from tuning.record.journal import open_journal_exclusively
+from tuning.record.journal_file import free_journal
 
 
 @pytest.fixture
@@ -106,3 +109,44 @@ def test_lines_survive_a_torn_tail(tmp_path: Path) -> None:
     assert cut_torn_tail(path) == b'{"epo'
     append_line(path, {"epoch": 2})
     assert read_lines(path) == [{"epoch": 1}, {"epoch": 2}]
+
+
+def spoilt(tmp_path: Path, change: Callable[[list[str]], None]) -> Path:
+    path = tmp_path / "journal.log"
+    journal = Journal(path, "study")
+    for number in range(3):
+        journal.ask(make_sampler("random", 0, number))
+        journal.report(number, 1, 0.5)
+    lines = path.read_text().splitlines()
+    change(lines)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda lines: lines.insert(3, "hello"), r"journal\.log:4: no entry of a journal: 'hello'\. Hint: remove"),
+        (lambda lines: lines.insert(3, '{"epoch": 3}'), r"journal\.log:4: no entry of a journal: '{\"epoch\": 3}'"),
+        (lambda lines: lines.__setitem__(4, lines[4][:25]), r"journal\.log:5: an entry is cut short: '{\"op_code\""),
+        (lambda lines: lines.insert(3, '{"op_code": 99}'), r"journal\.log: its entries contradict each other"),
+    ],
+)
+def test_a_journal_that_cannot_be_read_names_the_line_and_stays_as_it_is(
+    tmp_path: Path, change: Callable[[list[str]], None], found: str
+) -> None:
+    path = spoilt(tmp_path, change)
+    before = path.read_bytes()
+    with pytest.raises(JournalDamagedError, match=found):
+        Journal(path, "study").trials()
+    assert path.read_bytes() == before
+
+
+def test_a_journal_that_lacks_trials_of_the_record_is_refused(tmp_path: Path) -> None:
+    study = StudyDirectory(tmp_path / "study")
+    study.create({"settings": {"name": "study", "training": {"epochs": 3}, "data": {}, "search": {}}, "data": {}})
+    for number in range(5):
+        study.trial(number).path.mkdir(parents=True)
+    Journal(study.journal, "study").ask(make_sampler("random", 0, 0))
+    with pytest.raises(JournalDamagedError, match=r"knows nothing of 0001, 0002, 0003, …, which stand in trials/"):
+        open_journal_exclusively(study)

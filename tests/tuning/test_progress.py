@@ -5,9 +5,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from tuning.listener import Listener
 from tuning.plan import Plan
-from tuning.progress import LiveProgress, PlainProgress, make_progress
-from tuning.record import TrialEntry
+from tuning.progress import LiveProgress, PlainProgress, make_progress, usual_listener
+from tuning.record import Clone, TrialEntry
 
 PLAN = Plan(total=3, finished=1, epochs=4, lines=("study     toy", "now       1 kept"))
 
@@ -58,3 +59,35 @@ def test_a_worker_that_died_is_told(kind: type[PlainProgress]) -> None:
     progress.trial_started(0, None)
     progress.trial_ended(TrialEntry(0, "running", "", {}, {}, deaths=1))
     assert "trial 0 lost its worker and will go on" in text.getvalue()
+
+
+@pytest.mark.parametrize("kind", [PlainProgress, LiveProgress])
+def test_a_worker_that_died_before_its_trial_started_is_told(kind: type[PlainProgress]) -> None:
+    text = StringIO()
+    progress = kind(Console(file=text, width=120))
+    progress.trial_ended(TrialEntry(-1, "running", "", {}, {}, deaths=1, baseline="dice"))
+    progress.trial_started(-1, "dice")
+    assert text.getvalue().splitlines() == ["baseline dice lost its worker and will go on", "baseline dice goes on"]
+
+
+def test_a_notebook_hears_plain_lines_and_a_program_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert type(usual_listener(Console(force_jupyter=False))) is Listener
+    progress = usual_listener(Console(force_jupyter=True))
+    assert isinstance(progress, PlainProgress)
+    play(progress)
+    assert capsys.readouterr().out.splitlines()[-1] == "[3/3] trial 0 pruned, best Dice 0.5000; asha at epoch 2"
+
+
+def test_a_trial_that_takes_over_another_says_whose_and_goes_on() -> None:
+    text = StringIO()
+    progress = PlainProgress(Console(file=text, width=120))
+    progress.trial_started(0, None)
+    progress.epoch_done(0, {"epoch": 1, "val_dice": 0.5})
+    progress.trial_cloned(Clone(0, 1, 3, 0.5, {}, {}))
+    progress.trial_started(0, None)
+    assert text.getvalue().splitlines() == [
+        "trial 0 started",
+        "trial 0 takes over, from trial 3's checkpoint of epoch 1",
+        "trial 0 goes on",
+    ]
+    assert progress.board.lines[0].best == 0.5

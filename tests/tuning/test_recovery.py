@@ -7,7 +7,8 @@ import pytest
 from torch import nn
 
 from components.checkpoints import CheckpointRecord, TrainingState, write_checkpoint
-from tuning.config import SchedulerConfig
+from tuning.config import SchedulerConfig, SearchConfig
+from tuning.outcome import Judge
 from tuning.record import Journal, StudyDirectory, append_line
 from tuning.recovery import Unfinished, index_line, recover
 from tuning.scheduler import StudyScheduler
@@ -38,7 +39,8 @@ class Scene:
         append_line(self.trial.index, index_line(str(record.path.relative_to(self.root)), record))
 
     def recover(self, epochs: int = 9, keep: int | None = 1) -> list[Unfinished]:
-        return recover(self.directory, self.journal, StudyScheduler(SchedulerConfig(), epochs), keep=keep)
+        judge = Judge(self.directory, SearchConfig())
+        return recover(self.directory, self.journal, StudyScheduler(SchedulerConfig(), epochs), judge, keep=keep)
 
     def folders(self) -> list[int]:
         return sorted(int(path.name[-6:]) for path in self.root.glob("attempts/*/b01/checkpoint_*"))

@@ -44,7 +44,7 @@ def test_baselines_are_never_pruned_and_stand_in_no_rung() -> None:
 def test_a_failure_ends_the_trial_and_stands_in_no_rung() -> None:
     study = scheduler()
     trial = SimpleNamespace(config={"number": 0}, trial_id="x")
-    failure = {"failure": "ValueError: no", "epoch": 1, "val_dice": float("nan")}
+    failure = {"failure": "ValueError: no", "failure_kind": "error", "epoch": 1, "val_dice": float("nan")}
     assert study.on_trial_result(None, trial, failure) == "STOP"
     assert (study.stops[0].state, study.stops[0].cause) == ("failed", "ValueError: no")
     assert live(study, 1, 1, 0.1) == "CONTINUE"

@@ -1,6 +1,8 @@
 """A small study in Ray, whole: what is recorded, kept, refused, and what a failing trial leaves."""
 
 import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +15,9 @@ from components.checkpoints import verify_checkpoint
 from reports import epochs_table, load_trials
 from tests.tunes_record import tunes_best
 from tuning import Study, StudyConfig
-from tuning.errors import StudyBusyError, StudyConfigError, StudyMismatchError
+from tuning.errors import StudyBusyError, StudyConfigError, StudyMismatchError, StudyPlaceError
 from tuning.lock import study_lock
-from tuning.record import Journal, StudyDirectory, TrialEntry
+from tuning.record import Journal, StudyDirectory, TrialEntry, open_journal
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 Make = Callable[..., StudyConfig]
@@ -113,6 +115,33 @@ def test_a_trial_that_raises_is_failed_with_reason_and_log(study_config: Make, f
     assert "in forward" in log
 
 
+def test_a_full_disk_fails_no_trial_but_ends_the_attempt(study_config: Make, folder: Path, tmp_path: Path) -> None:
+    filler = tmp_path / "filler"
+    build = {"build": "tests.toys:full_disk_network", "arguments": {"filler": str(filler)}}
+    study = Study(failing(study_config, model=build, resources={"concurrent": 1}), folder)
+    filler.touch()
+    with pytest.raises(StudyPlaceError, match=r"0000: OSError: .*No space left on device\. Hint: make space and run"):
+        study.run()
+    assert [(trial.state, max(trial.dice)) for trial in open_journal(StudyDirectory(folder)).trials()] == [
+        ("running", 1)
+    ]
+    filler.unlink()
+    trials = study.run().trials
+    assert {trial.state for trial in trials} <= {"complete", "pruned"}
+    assert [trial.number for trial in trials] == [0, 1]
+
+
+def test_trials_find_the_modules_that_the_driver_finds(
+    study_config: Make, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "mine_alone.py").write_text("from tests.toys import network\n")
+    monkeypatch.syspath_prepend(code)  # as a notebook does, when Ray runs long since
+    trials = Study(failing(study_config, model={"build": "mine_alone:network"}), folder).run().trials
+    assert [trial.cause for trial in trials if trial.state == "failed"] == []
+
+
 def test_a_loss_that_becomes_nan_fails_its_trial_and_the_others_go_on(study_config: Make, folder: Path) -> None:
     choice = {"choice": ["tests.toys:NaNLoss", "bce"]}
     config = study_config(
@@ -200,10 +229,9 @@ def test_other_settings_data_or_versions_are_refused_and_nothing_is_lost(study_c
 
 def test_a_second_driver_is_refused_by_name(study_config: Make, folder: Path) -> None:
     study = StudyDirectory(folder)
-    with study_lock(study):
-        study.log_attempt(1, "start", pid=4242, host="here")
-        with pytest.raises(StudyBusyError, match="is being run by process 4242 on here since"):
-            Study(study_config(), folder).run()
+    message = f"is being run by process {os.getpid()} on {socket.gethostname()} since"
+    with study_lock(study), pytest.raises(StudyBusyError, match=message):
+        Study(study_config(), folder).run()
 
 
 def test_a_wrong_name_is_refused_before_anything_starts(study_config: Make, folder: Path) -> None:

@@ -198,9 +198,9 @@ def test_a_setting_of_several_kinds_gets_one_line(tmp_path: Path, text: str, lin
     [
         ("1: 2", "3:1 1: a key must be text. Found: 1. Hint: write it in quotes."),
         ("yes: 2", "3:1 True: a key must be text. Found: True. Hint: write it in quotes."),
-        ('"a\\nb": 2', "3:1 'a\\nb': unknown setting. Hint: there are name, data, model, "),
+        ('"a\\nb": 2', "3:1 'a\\nb': unknown setting. Hint: there are name, data, script, model, "),
         ("training: {2: 3}", "3:12 training.2: a key must be text. Found: 2. Hint: write it in quotes."),
-        ("epochs: 3", "3:1 epochs: unknown setting. Hint: did you mean training.epochs?"),
+        ("epochs: 3", "3:1 epochs: unknown setting. Hint: did you mean training.epochs or stop.epochs?"),
         (
             "training.lr: 3",
             "3:1 training.lr: unknown setting. Hint: a dot is a level in the file, write training: {lr: …}.",

@@ -49,8 +49,10 @@ def test_every_setting_is_described_and_stands_in_the_page() -> None:
 
 def test_every_setting_has_its_default_or_is_required() -> None:
     sections = set(StudyConfig.model_fields)
-    assert {s for s, field in SETTINGS.items() if "default" not in field} - sections == set()
-    assert SCHEMA["required"] == ["name", "data"]
+    required = {s for s, field in SETTINGS.items() if "default" not in field} - sections
+    assert required == {"script.path", "retrain.settings", "retrain.seeds", "retrain.baseline"}
+    assert SCHEMA["required"] == ["name"]
+    assert not validator().is_valid({"name": "neither data nor a script"})
     assert SETTINGS["loss.schedule"]["default"] == {"type": "constant"}
 
 

@@ -18,6 +18,7 @@ from tuning.building import resolve_precision
 from tuning.checks import check_study
 from tuning.data import load_data
 from tuning.errors import StudyConfigError
+from tuning.network_task import NetworkTask
 from tuning.store import TuneStore
 from tuning.trial import Shared, trial_epochs
 
@@ -44,7 +45,7 @@ def train(config: StudyConfig, folder: Path, epochs: int | None = None) -> list[
     folder.mkdir(exist_ok=True)
     records = [verify_checkpoint(path) for path in sorted(folder.glob("epoch_*"))]
     store = TuneStore(folder / "staging", records)
-    shared = Shared(config, load_data(config.data), str(folder))
+    shared = Shared(config, NetworkTask(load_data(config.data)), str(folder))
     rows = []
     for row, ended, _ in islice(trial_epochs({"number": 0, "overrides": {}, "checkpoints": []}, shared, store), epochs):
         if store.staged:

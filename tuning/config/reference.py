@@ -54,6 +54,8 @@ def _schema() -> dict[str, Any]:
         if "$ref" in field:  # what a section is for stands with it, its defaults stand with its settings
             field.pop("default", None)
             field["description"] = _section(field, schema)["description"]
+    schema["required"].remove("data")
+    schema["anyOf"] = [{"required": ["data"]}, {"required": ["script"]}]
     return {"$schema": _DIALECT} | schema | {"title": _TITLE, "description": "What segtune run FILE reads."}
 
 

@@ -1,111 +1,32 @@
 """What a study file may say: one pydantic model a section."""
 
-import itertools
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
-    Strict,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from tuning.config.data import DataConfig
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
+from tuning.config.retrain import FinalistsConfig, RetrainConfig
+from tuning.config.script import ScriptConfig
+from tuning.config.search import SchedulerConfig, SearchConfig
 from tuning.config.section import Positive, Section
+from tuning.config.stop import StopConfig
+from tuning.config.trackers import TrackersConfig
 from tuning.config.training import TrainingConfig
 from tuning.errors import StudyConfigError
 
 _PathText = Annotated[str, Field(min_length=1)]
 
 
+_SOUP_PRESETS = {"checkpoint_strategies", "full"}
 _SOUP_INGREDIENTS = 3  # checkpoints kept for a soup unless said otherwise
-
-
-class GroupConfig(Section):
-    """Which cases belong together (a patient, a specimen, a field); a group stays in one split."""
-
-    pattern: str | None = Field(None, description="regular expression on the stem; its first group names the group")
-    csv: _PathText | None = Field(None, description="table with a row a case, relative to `data.root`")
-    column: str | None = Field(None, description="column of that table that holds the group")
-    stem: str = Field("stem", description="column of that table that holds the stem")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.pattern is None) == (self.csv is None):
-            raise ValueError(
-                "needs either pattern or csv. Hint: {pattern: '(.+)_\\d+'} or {csv: t.csv, column: patient}"
-            )
-        if (self.csv is None) != (self.column is None):
-            raise ValueError("csv and column go together. Hint: {csv: table.csv, column: patient}")
-        return self
-
-
-class DataConfig(Section):
-    """Where images and masks come from: a folder (`root`), or a function of your own (`build`)."""
-
-    root: _PathText | None = Field(
-        None, description="folder that holds images and masks of the same stem; relative to the study file"
-    )
-    images: _PathText = Field("images", description="folder of the images, relative to `root`")
-    masks: _PathText = Field("masks", description="folder of the masks, relative to `root`")
-    classes: list[str] | dict[str, int] | None = Field(
-        None,
-        description="names in the order of the mask's values (`[background, vein, artery]`, or `[nucleus]` for a "
-        "binary one), or each name's value (`{background: 0, vein: 128, artery: 255}`); by default read from the masks",
-    )
-    ignore: Annotated[int, Field(ge=0, le=65535)] | None = Field(
-        None, description="mask value of pixels without a label: no gradient, not counted, such as 255"
-    )
-    normalize: Literal["zscore", "zscore_nonzero", "minmax", "percentile", "none"] = Field(
-        "zscore",
-        description="of each image and channel: mean 0 and deviation 1, over all pixels or those that are not 0 (which "
-        "stay 0); range to 0-1; the 1st to 99th percentile to "
-        "0-1, clipped; or `none`, where integers are divided by their type's largest value",
-    )
-    split: _PathText | None = Field(
-        None, description="JSON file with the stems of train, val and test, relative to `root`; default split.json"
-    )
-    ratio: Annotated[tuple[float, float, float], Strict(strict=False)] | None = Field(
-        None, description="shares of train, val and test where there is no split file; default [0.7, 0.15, 0.15]"
-    )
-    split_seed: Annotated[int, Field(ge=0)] = Field(0, description="of the split by ratio, and of the folds")
-    group: GroupConfig | None = Field(None, description="cases that belong together; by default each stands alone")
-    folds: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="cross-validation: train and val are pooled and dealt to so many folds"
-    )
-    build: str | None = Field(
-        None, description="in place of a folder: dotted path `package.module:function` that returns SegmentationData"
-    )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
-
-    @field_validator("ratio")
-    @classmethod
-    def _check_ratio(cls, ratio: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
-        if ratio is not None and (min(ratio) < 0 or min(ratio[:2]) == 0):
-            raise ValueError(f"found {list(ratio)}. Hint: train and val must be above 0, test at least 0")
-        return ratio
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.root is None and self.build is None:
-            raise ValueError("names no data. Hint: set root (a folder with images/ and masks/), or build (a function)")
-        if self.build is not None:
-            given = [
-                name
-                for name, field in type(self).model_fields.items()
-                if name not in ("build", "arguments") and getattr(self, name) != field.default
-            ]
-            if given:
-                raise ValueError(f"{', '.join(given)} belong to a folder, but build is set too. Hint: keep one")
-        elif self.arguments:
-            raise ValueError("arguments are those of build, which is not set. Hint: remove them, or set build")
-        if self.split is not None and self.ratio is not None:
-            raise ValueError("split and ratio contradict each other. Hint: keep one")
-        return self
 
 
 class ModelConfig(Section):
@@ -214,34 +135,19 @@ class CheckpointConfig(Section):
     )
 
 
-class SearchConfig(Section):
-    """How many settings are tried, where they are drawn from and by whom."""
+class MetricsConfig(Section):
+    """What is measured besides Dice, IoU, precision and recall; the objective is Dice whatever stands here."""
 
-    trials: Positive = Field(20, description="settings tried, baselines not counted")
-    sampler: Literal["tpe", "random"] = Field("tpe", description="who draws the settings")
-    startup_trials: Positive = Field(8, description="settings drawn at random before tpe takes over")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the sampler")
-    baselines: bool = Field(True, description="run the field's usual losses first, at full budget, never pruned")  # noqa: FBT003
-    space: dict[str, Any] = Field(
-        default_factory=lambda: {"presets": ["loss_weights"]}, description="`presets` and `parameters`"
+    surface: bool = Field(
+        True,  # noqa: FBT003
+        description="surface Dice and HD95 of the best masks, once when a trial reaches its end",
     )
-
-
-class SchedulerConfig(Section):
-    """Early stopping of weak trials."""
-
-    type: Literal["asha", "none"] = Field("asha", description="`none` trains every trial to the end")
-    grace: Positive = Field(3, description="epochs that every trial gets")
-    reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on")
-
-    def rungs(self, epochs: int) -> list[int]:
-        """Epochs at which weak trials may be stopped."""
-        if self.type == "none":
-            return []
-        levels = itertools.takewhile(
-            lambda epoch: epoch <= epochs, (self.grace * self.reduction**level for level in itertools.count())
-        )
-        return [math.ceil(level) for level in levels]
+    tolerance: float = Field(
+        1.0,
+        ge=0,
+        description="of the surface Dice: how far a border may be off, in pixels, or in mm where the files say how "
+        "large a voxel is; take what two annotators differ by",
+    )
 
 
 class ResourcesConfig(Section):
@@ -274,18 +180,33 @@ class StudyConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the study and its folder")
     data: DataConfig
+    script: ScriptConfig | None = Field(
+        None, description="a training script of one's own, in place of data and network"
+    )
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     loss: LossConfig = LossConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    metrics: MetricsConfig = MetricsConfig()
     search: SearchConfig = SearchConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
+    stop: StopConfig = StopConfig()
     resources: ResourcesConfig = ResourcesConfig()
     storage: StorageConfig = StorageConfig()
+    trackers: TrackersConfig = TrackersConfig()
+    finalists: FinalistsConfig | None = Field(None, description="trained again by `run` once the search has ended")
+    retrain: RetrainConfig | None = Field(None, description="in place of a search; `segtune finalists` writes it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_data_to_the_script(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("script") is not None:
+            return {"data": {}, **settings}
+        return settings
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        problems, divisor = [], self.model.divisor
+        problems, divisor = self._find_foreign(), self.model.divisor
         for name in ("crop", "window"):
             size = getattr(self.training, name)
             if any(part % divisor for part in (size if isinstance(size, list) else [size]) if isinstance(part, int)):
@@ -295,10 +216,17 @@ class StudyConfig(Section):
                 )
         if self.training.foreground and self.training.crop is None:
             problems.append("training.foreground: is of crops, and training.crop is not set. Hint: set it.")
-        if self.scheduler.type == "asha" and self.scheduler.grace > self.training.epochs:
+        if self.scheduler.type == "pbt":
+            problems += self._find_unfit_for_populations()
+        elif self.scheduler.type != "none" and self.scheduler.grace > self.training.epochs:
             problems.append(
                 f"scheduler.grace: {self.scheduler.grace} is beyond training.epochs, which is {self.training.epochs}. "
                 "Hint: lower grace, or set scheduler.type: none."
+            )
+        if self.scheduler.score != "last" and self.data.folds and self.scheduler.type != "pbt":
+            problems.append(
+                f"scheduler.score: found {self.scheduler.score!r}, but with data.folds the Dice is a mean over the "
+                "best of the folds already. Hint: remove it."
             )
         if self.checkpoint.max_checkpoints == 1 and self.may_make_soups:
             problems.append(
@@ -308,11 +236,52 @@ class StudyConfig(Section):
             raise ValueError("\n".join(problems))
         return self
 
+    def _find_unfit_for_populations(self) -> list[str]:
+        """What a population cannot have: each epoch's Dice and weights must be what the trial goes on with."""
+        scheduler, trials = self.scheduler, self.search.trials
+        problems = []
+        if trials % scheduler.population:
+            problems.append(
+                f"search.trials: {trials} is no multiple of scheduler.population, which is {scheduler.population}. "
+                "Hint: change one of them."
+            )
+        if scheduler.interval >= self.training.epochs:
+            problems.append(
+                f"scheduler.interval: {scheduler.interval} is not below training.epochs, which is "
+                f"{self.training.epochs}. Hint: lower it, so that a population compares itself at least once."
+            )
+        found = {
+            "script": self.script is not None,
+            "data.folds": bool(self.data.folds),
+            "training.max_minutes": self.training.max_minutes is not None,
+            "search.sampler: grid": self.search.sampler == "grid",
+            f"scheduler.score: {scheduler.score}": scheduler.score != "last",
+        }
+        hint = "Hint: remove it, or take another scheduler.type."
+        return problems + [f"{name}: does not go with pbt. {hint}" for name, there in found.items() if there]
+
+    def _find_foreign(self) -> list[str]:
+        """Settings that contradict what is trained: the study's network on its data, or a script."""
+        if self.script is None:
+            named = "set root (a folder with images/ and masks/), or build (a function), or script"
+            return [] if self.data.is_named else [f"data: names no data. Hint: {named}."]
+        found = [name for name in ("data", "model", "loss", "metrics") if getattr(self, name) != _default(name)]
+        for section, names in (("training", {"epochs"}), ("checkpoint", _OF_SCRIPTS)):
+            usual = _default(section)
+            found += [
+                f"{section}.{name}"
+                for name, value in getattr(self, section)
+                if name not in names and value != getattr(usual, name)
+            ]
+        return [
+            f"{path}: belongs to studies without a script, which does this itself. Hint: drop it." for path in found
+        ]
+
     @property
     def may_make_soups(self) -> bool:
         """Whether a trial may average its best checkpoints at the end."""
         presets, parameters = (self.search.space.get(name) for name in ("presets", "parameters"))
-        searched = (isinstance(presets, list) and "checkpoint_strategies" in presets) or (
+        searched = (isinstance(presets, list) and bool(_SOUP_PRESETS & set(map(str, presets)))) or (
             isinstance(parameters, dict) and "checkpoint.averaging" in parameters
         )
         return searched or self.checkpoint.averaging == "soup" or self.checkpoint.compare_averages
@@ -357,3 +326,10 @@ class StudyConfig(Section):
         for path, value in overrides.items():
             set_by_path(settings, path, value)
         return type(self).load(settings)
+
+
+_OF_SCRIPTS = {"strategy", "interval", "max_checkpoints", "max_gib"}  # what a study decides of a script's checkpoints
+
+
+def _default(section: str) -> Any:
+    return DataConfig() if section == "data" else StudyConfig.model_fields[section].default

@@ -1,17 +1,20 @@
 """The format of a study directory: its files, its journal and what they say. Knows no Ray and no torch."""
 
-from tuning.record.journal import Journal, TrialEntry, open_journal
+from tuning.record.entry import Clone, TrialEntry, make_entry
+from tuning.record.journal import Journal, open_journal
 from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
 
 __all__ = [
     "FORMAT_VERSION",
+    "Clone",
     "Journal",
     "StudyDirectory",
     "TrialDirectory",
     "TrialEntry",
     "append_line",
     "cut_torn_tail",
+    "make_entry",
     "open_journal",
     "read_lines",
     "rewrite_lines",

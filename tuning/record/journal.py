@@ -5,63 +5,32 @@ keep Optuna's number; baselines count down from -1, so that trial 7 is trial 7 i
 """
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tuning.errors import StudyMismatchError
-from tuning.record.jsonl import cut_torn_tail
-from tuning.record.layout import StudyDirectory
+from tuning.errors import JournalDamagedError, StudyMismatchError
+from tuning.record.entry import Clone, TrialEntry, make_entry
+from tuning.record.journal_file import explain_damage, free_journal
+from tuning.record.layout import StudyDirectory, trial_name
+
+Direction = Literal["maximize", "minimize"]
 
 _logger = logging.getLogger(__name__)
 
 _BASELINES_SUFFIX = "/baselines"
+_SHOWN_LOST = 3
+_EARLIER_SUFFIX = "/earlier"
+_GENERATIONS = "generations of the population from trial {}"
 _OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _STATES = {state: name for name, state in _OPTUNA_STATES.items()}
-
-
-@dataclass(frozen=True)
-class TrialEntry:
-    """A trial as the journal has it.
-
-    Attributes:
-        number: search trials from 0, baselines from -1 downwards.
-        state: `running` (also while interrupted), `complete`, `pruned` or `failed`.
-        cause: why it ended; empty while it runs.
-        overrides: settings by dotted path; empty when the study was killed before they were drawn.
-        dice: validation Dice by epoch.
-        baseline: name of the baseline, or None.
-        stop: state and cause noted at the stop, also when the trial was not yet told.
-        deaths: how often its worker died.
-        fold_epochs: epochs of each fold; 0 without folds.
-    """
-
-    number: int
-    state: str
-    cause: str
-    overrides: dict[str, Any]
-    dice: dict[int, float]
-    baseline: str | None = None
-    stop: dict[str, str] = field(default_factory=dict)
-    deaths: int = 0
-    fold_epochs: int = 0
-
-    @property
-    def best(self) -> tuple[int, float] | None:
-        """Epoch and value of the best Dice; of equal ones the later epoch.
-
-        With folds the Dice is a mean over the folds so far, so that only the epochs of the last one are comparable.
-        """
-        last = max(self.dice, default=0)
-        start = (last - 1) // self.fold_epochs * self.fold_epochs if self.fold_epochs else 0
-        reached = {epoch: dice for epoch, dice in self.dice.items() if epoch > start}
-        return max(reached.items(), key=lambda item: (item[1], item[0]), default=None)
 
 
 class Journal:
@@ -71,13 +40,24 @@ class Journal:
         path: journal file, made when absent; or the URL of a database that Optuna knows.
         name: of the study.
         fold_epochs: epochs of each fold; 0 without folds.
+        directions: of the objectives, the Dice first.
+
+    Raises:
+        JournalDamagedError: the file cannot be read; names the line.
     """
 
-    def __init__(self, path: Path | str, name: str, fold_epochs: int = 0) -> None:
+    def __init__(
+        self, path: Path | str, name: str, fold_epochs: int = 0, directions: Sequence[Direction] = ("maximize",)
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        file = None if isinstance(path, str) else JournalFileBackend(str(path.absolute()))
-        self._storage: BaseStorage = JournalStorage(file) if file else RDBStorage(str(path))
-        self._name, self._fold_epochs = name, fold_epochs
+        self._storage = RDBStorage(path) if isinstance(path, str) else _open_file(path.absolute())
+        self._name, self._fold_epochs, self._directions = name, fold_epochs, list(directions)
+        self._next: int | None = None  # counted here, since one process writes, and storages count by reading all
+
+    @property
+    def storage(self) -> BaseStorage:
+        """The storage, for Optuna's own tools."""
+        return self._storage
 
     def claim(self, owner: str) -> bool:
         """Note who owns the study, such as a directory's id; False when another one does."""
@@ -107,12 +87,18 @@ class Journal:
 
     def next_number(self) -> int:
         """The number that the next search trial gets."""
-        return len(self._frozen(self._name))
+        if self._next is None:
+            self._next = len(self._frozen(self._name))
+        return self._next
 
     def ask(self, sampler: optuna.samplers.BaseSampler) -> Trial:
         """Add a search trial whose parameters `sampler` draws."""
-        self._search.sampler = sampler
-        return self._search.ask()
+        number = self.next_number()
+        trial_id = self._storage.create_new_trial(self._storage.get_study_id_from_name(self._search.study_name))
+        self._next = number + 1
+        # A study of its own, which has nothing cached; `Study.ask` would look through all trials for one that waits.
+        study = optuna.load_study(study_name=self._name, storage=self._storage, sampler=sampler)
+        return Trial(study, trial_id)
 
     def bring_back(self, number: int, sampler: optuna.samplers.BaseSampler) -> Trial:
         """A search trial that was killed while its parameters were drawn, to go on drawing."""
@@ -123,13 +109,30 @@ class Journal:
         """Note the settings of a search trial."""
         self._storage.set_trial_user_attr(self._trial_id(number), "overrides", overrides)
 
+    def generations(self, population: int) -> dict[int, list[Clone]]:
+        """What a population decided, by epoch; it is named by its first trial."""
+        found = self._search.user_attrs.get(_GENERATIONS.format(population), {})
+        return {int(epoch): [Clone(**clone) for clone in clones] for epoch, clones in found.items()}
+
+    def note_generation(self, population: int, epoch: int, clones: Sequence[Clone]) -> None:
+        """Note what a population decided, in one entry."""
+        decided = {**self.generations(population), epoch: clones}
+        facts = {str(at): [asdict(clone) for clone in found] for at, found in decided.items()}
+        self._search.set_user_attr(_GENERATIONS.format(population), facts)
+
+    def note_clone(self, clone: Clone) -> None:
+        """Note that a trial has taken over another's checkpoint."""
+        clones = [asdict(known) for known in self.entry(clone.number).clones]
+        self._storage.set_trial_user_attr(self._trial_id(clone.number), "clones", [*clones, asdict(clone)])
+
     def report(self, number: int, epoch: int, dice: float) -> None:
         """Note the Dice of an epoch; an epoch that was trained again is noted again."""
         self._storage.set_trial_intermediate_value(self._trial_id(number), epoch, dice)
 
-    def note_stop(self, number: int, state: str, cause: str) -> None:
-        """Note that and why a trial ends, at the moment of the decision."""
-        self._storage.set_trial_user_attr(self._trial_id(number), "stop", {"state": state, "cause": cause})
+    def note_stop(self, number: int, state: str, cause: str, failure: str = "") -> None:
+        """Note that and why a trial ends, at the moment of the decision; of a failure also its kind."""
+        stop = {"state": state, "cause": cause} | ({"failure": failure} if failure else {})
+        self._storage.set_trial_user_attr(self._trial_id(number), "stop", stop)
 
     def note_death(self, number: int) -> int:
         """Count a death of the trial's worker; returns how often it has died."""
@@ -138,12 +141,52 @@ class Journal:
         self._storage.set_trial_user_attr(trial_id, "deaths", deaths)
         return deaths
 
-    def finish(self, number: int) -> None:
-        """Tell the sampler how the trial ended: the best Dice when complete or pruned, nothing when failed."""
+    def finish(
+        self,
+        number: int,
+        *,
+        others: Sequence[float] | None = (),
+        violations: Mapping[str, float] | None = None,
+        infeasible: Sequence[str] = (),
+    ) -> None:
+        """Tell the sampler how the trial ended: the best Dice when complete or pruned, nothing when failed.
+
+        With several objectives, where Optuna knows no pruning, a pruned trial is told as complete with what it reached.
+
+        Args:
+            number: of the trial.
+            others: values of the other objectives; None where one is missing, which fails a trial of the search.
+            violations: by how much each constraint is missed.
+            infeasible: the broken ones, in words.
+        """
+        several = len(self._directions) > 1 and number >= 0
+        if others is None and several and self.entry(number).stop["state"] != "failed":
+            self.note_stop(number, "failed", "an objective was not recorded")
+        if infeasible:
+            self._storage.set_trial_user_attr(self._trial_id(number), "infeasible", list(infeasible))
+        if violations and number >= 0:
+            trial = self.bring_back(number, optuna.samplers.RandomSampler())
+            for metric, violation in violations.items():
+                trial.set_constraint(metric, violation)
         entry = self.entry(number)
         state = _OPTUNA_STATES[entry.stop["state"]]
         values = [entry.best[1]] if entry.best and state is not TrialState.FAIL else None
+        if values and several:
+            values, state = [*values, *(others or ())], TrialState.COMPLETE
         self._storage.set_trial_state_values(self._trial_id(number), state, values)
+
+    def has_earlier(self) -> bool:
+        """Whether the trials of other studies were added."""
+        return "whole" in self._earlier.user_attrs
+
+    def add_earlier(self, trials: Sequence[FrozenTrial]) -> None:
+        """Add trials of other studies; after a kill in between, those that are missing."""
+        self._earlier.add_trials(trials[len(self._frozen(self._name + _EARLIER_SUFFIX)) :])
+        self._earlier.set_user_attr("whole", value=True)
+
+    def earlier(self) -> list[FrozenTrial]:
+        """The trials of other studies."""
+        return self._frozen(self._name + _EARLIER_SUFFIX)
 
     def entry(self, number: int) -> TrialEntry:
         """One trial."""
@@ -157,8 +200,13 @@ class Journal:
     def _baselines(self) -> optuna.Study:
         return self._study(self._name + _BASELINES_SUFFIX)
 
+    @cached_property
+    def _earlier(self) -> optuna.Study:
+        return self._study(self._name + _EARLIER_SUFFIX)
+
     def _study(self, name: str) -> optuna.Study:
-        return optuna.create_study(study_name=name, storage=self._storage, direction="maximize", load_if_exists=True)
+        directions = self._directions if name == self._name else self._directions[:1]
+        return optuna.create_study(study_name=name, storage=self._storage, directions=directions, load_if_exists=True)
 
     def _frozen(self, name: str) -> list[FrozenTrial]:
         try:
@@ -174,20 +222,22 @@ class Journal:
         )
 
     def _entry(self, frozen: FrozenTrial, *, baseline: bool) -> TrialEntry:
-        attributes = frozen.user_attrs
-        stop = attributes.get("stop", {})
-        state = _STATES.get(frozen.state, "running")
-        return TrialEntry(
-            number=-1 - frozen.number if baseline else frozen.number,
-            state=state,
-            cause="" if state == "running" else stop.get("cause", ""),
-            overrides=attributes.get("overrides", {}),
-            dice=dict(sorted(frozen.intermediate_values.items())),
-            baseline=attributes.get("baseline"),
-            stop=stop,
-            deaths=int(attributes.get("deaths", 0)),
-            fold_epochs=self._fold_epochs,
+        return make_entry(
+            -1 - frozen.number if baseline else frozen.number,
+            _STATES.get(frozen.state, "running"),
+            frozen.user_attrs,
+            frozen.intermediate_values,
+            self._fold_epochs,
         )
+
+
+def _open_file(path: Path) -> BaseStorage:
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except OSError:
+        raise
+    except Exception as error:  # Optuna replays the entries, and a wrong one may raise anything
+        raise explain_damage(path, error) from error
 
 
 def open_journal(directory: StudyDirectory) -> Journal:
@@ -195,30 +245,32 @@ def open_journal(directory: StudyDirectory) -> Journal:
     settings = directory.read()["settings"]
     url = settings.get("storage", {}).get("url")
     fold_epochs = settings["training"]["epochs"] if settings["data"].get("folds") else 0
-    return Journal(url or directory.journal, settings["name"], fold_epochs)
+    directions = list(settings["search"].get("objectives", {"": "maximize"}).values())
+    return Journal(url or directory.journal, settings["name"], fold_epochs, directions)
 
 
 def open_journal_exclusively(directory: StudyDirectory) -> Journal:
     """The journal of a study, for writing after a possible kill; the caller holds the study's lock.
 
     Raises:
+        JournalDamagedError: it cannot be read, or lacks trials that have folders.
         StudyMismatchError: the database holds another directory's study of the same name.
     """
     record = directory.read()
+    in_file = not record["settings"].get("storage", {}).get("url")
+    if in_file and (cut := free_journal(directory.journal)):
+        _logger.warning("cut a torn last line of %d bytes from %s", len(cut), directory.journal)
     journal = open_journal(directory)
-    if not record["settings"].get("storage", {}).get("url"):
-        cut = free_journal(directory.journal)
-        if cut:
-            _logger.warning("cut a torn last line of %d bytes from %s", len(cut), directory.journal)
-    elif not journal.claim(record["id"]):
+    if not (in_file or journal.claim(record["id"])):
         raise StudyMismatchError(
             f"storage.url: the database holds a study {record['settings']['name']!r} of another directory already. "
             "Hint: give this study another name."
         )
+    known = {trial_name(entry.number) for entry in journal.trials()}
+    if lost := [name for name in directory.trial_names() if name not in known]:
+        shown = ", ".join([*lost[:_SHOWN_LOST], *["…"][: len(lost) > _SHOWN_LOST]])
+        raise JournalDamagedError(
+            f"{directory.journal}: knows nothing of {shown}, which stand in trials/. "
+            "Hint: restore the file from a copy, or move the folders elsewhere."
+        )
     return journal
-
-
-def free_journal(path: Path) -> bytes:
-    """Make a journal file writable again after a kill; returns the torn last line that was cut off."""
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    return cut_torn_tail(path)

@@ -1,5 +1,6 @@
 """Where everything stands in a study directory."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from tuning.errors import StudyMismatchError, StudyNotFoundError
 from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, replace_text, rewrite_lines
 
 FORMAT_VERSION = 1
+_PARTS = ("settings", "data")  # of study.yaml, that whoever reads a study needs
+SEEDED = ", seed "  # in the name of a finalist
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,29 @@ class TrialDirectory:
         return self.path / "cases.jsonl"
 
     @property
+    def held_out(self) -> Path:
+        """Scores of each test case and class, of a finalist's best checkpoint; written once."""
+        return self.path / "test.jsonl"
+
+    @property
     def log(self) -> Path:
         """What the trial printed."""
         return self.path / "log.txt"
+
+    def settings(self) -> dict[str, Any]:
+        """Sampled settings by dotted path; empty before they were drawn."""
+        found: dict[str, Any] = json.loads(self.params.read_text(encoding="utf-8")) if self.params.exists() else {}
+        return found
 
     def epochs(self) -> dict[int, dict[str, Any]]:
         """Row of each epoch; where an epoch was trained again, the later row counts."""
         return {row["epoch"]: row for row in read_lines(self.metrics)}
 
     def case_scores(self) -> list[dict[str, Any]]:
-        """Rows of `cases.jsonl`; where an epoch was trained again, the later ones count."""
-        rows = {(row["epoch"], row["case"], row["class"]): row for row in read_lines(self.cases)}
+        """Rows of `cases.jsonl`, surface metrics joined; where an epoch was trained again, the later ones count."""
+        rows: dict[tuple[int, str, str], dict[str, Any]] = {}
+        for row in read_lines(self.cases):
+            rows.setdefault((row["epoch"], row["case"], row["class"]), {}).update(row)
         return list(rows.values())
 
     def checkpoints(self) -> list[dict[str, Any]]:
@@ -108,9 +123,19 @@ class StudyDirectory:
         return self.root / "study.lock"
 
     @property
+    def owner(self) -> Path:
+        """Which process that is."""
+        return self.root / "running.json"
+
+    @property
     def reports(self) -> Path:
         """Tables and reports; can be thrown away and made again."""
         return self.root / "report"
+
+    @property
+    def finalists(self) -> "StudyDirectory":
+        """The study in which the best settings are trained again."""
+        return StudyDirectory(self.root / "finalists")
 
     def exists(self) -> bool:
         """Whether a study was made here."""
@@ -120,9 +145,14 @@ class StudyDirectory:
         """The record of a trial."""
         return TrialDirectory(self.root / "trials" / trial_name(number), self.root)
 
-    def attempt(self, attempt: int) -> Path:
-        """The folder of Ray Tune's own files for an attempt."""
-        return self.root / "attempts" / f"{attempt:02d}"
+    def trial_names(self) -> list[str]:
+        """Folder names of the trials that have a record."""
+        folder = self.root / "trials"
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+    def attempt(self, attempt: int, part: int = 0) -> Path:
+        """The folder of Ray Tune's own files for an attempt, or for a later part of it."""
+        return self.root / "attempts" / (f"{attempt:02d}-{part}" if part else f"{attempt:02d}")
 
     def create(self, record: dict[str, Any]) -> None:
         """Write `study.yaml`: format version, settings, data fingerprint, versions."""
@@ -143,13 +173,18 @@ class StudyDirectory:
         """
         if not self.exists():
             raise StudyNotFoundError(f"{self.root}: no study here (no study.yaml). Hint: start one with segtune run.")
-        record = yaml.safe_load(self.study_file.read_text(encoding="utf-8"))
+        try:
+            record = yaml.safe_load(self.study_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise _damaged(self.study_file, " ".join(str(error).split())) from error
         found = record.get("format") if isinstance(record, dict) else None
         if found != FORMAT_VERSION:
             raise StudyMismatchError(
                 f"{self.study_file}: found format version {found!r}, this segtune reads {FORMAT_VERSION}. "
                 "Hint: use the segtune that wrote the study, or another --dir."
             )
+        if missing := [part for part in _PARTS if not isinstance(record.get(part), dict)]:
+            raise _damaged(self.study_file, f"it lacks {' and '.join(missing)}")
         return dict(record)
 
     def attempts(self) -> list[dict[str, Any]]:
@@ -163,14 +198,20 @@ class StudyDirectory:
         append_line(self.attempts_file, {"attempt": attempt, "event": event, "time": when, **facts})
 
 
+def _damaged(path: Path, why: str) -> StudyMismatchError:
+    return StudyMismatchError(f"{path}: is damaged: {why}. Hint: restore it from a copy.")
+
+
 def trial_name(number: int) -> str:
     """Folder name of a trial: `0007`, or `b01` for the first baseline, whose number is -1."""
     return f"{number:04d}" if number >= 0 else f"b{-number:02d}"
 
 
 def trial_label(number: int, baseline: str | None = None) -> str:
-    """What a trial is called in text: `trial 7`, or `baseline dice`."""
-    return f"trial {number}" if number >= 0 else f"baseline {baseline or -number}"
+    """What a trial is called in text: `trial 7`, `baseline dice`, or `trial 7, seed 1001` of a finalist."""
+    if number >= 0:
+        return f"trial {number}"
+    return baseline if baseline and SEEDED in baseline else f"baseline {baseline or -number}"
 
 
 def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:

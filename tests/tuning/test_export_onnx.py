@@ -1,0 +1,85 @@
+"""The ONNX model of a trial is handed over when it gives the trial's masks, and refused when it does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.deployment import load, load_model, write_onnx
+from tests.folders import png_folder
+from tuning import Study, StudyConfig
+from tuning.errors import ExportError
+from tuning.export import export_trial
+from tuning.export.onnx_model import refuse_beyond_limits
+
+for extra in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(extra, reason="needs the extra `export`")
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = {
+        "name": "discs",
+        "data": {"root": str(png_folder(tmp_path_factory.mktemp("data") / "discs"))},
+        "training": {"epochs": 2, "batch": 2, "lr": 0.03},
+        "search": {"trials": 1, "baselines": False},
+        "scheduler": {"type": "none"},
+    }
+    folder = tmp_path_factory.mktemp("studies") / "discs"
+    Study(StudyConfig.load(settings), folder).run()
+    return folder
+
+
+def test_the_onnx_model_gives_the_masks_of_the_trial(study: Path, tmp_path: Path) -> None:
+    export = export_trial(study, tmp_path / "one", formats=("onnx",))
+    parity = json.loads((tmp_path / "one" / "parity.json").read_text())
+    assert export.parity == parity
+    assert not parity["torch"]
+    assert [entry["size"] for entry in parity["sizes"]] == [[64, 64], [32, 32], [64, 32]]
+    assert parity["sizes"][0]["batches"] == [1, 2]
+    assert parity["flipped"] <= 1e-4
+    assert parity["p999"] <= parity["largest"] < 1e-3
+    assert "ONNX      at 64×64, 32×32, 64×32 logits within" in export.lines()[-1]
+    assert "## ONNX against PyTorch" in (tmp_path / "one" / "MODEL_CARD.md").read_text()
+
+    golden = np.load(tmp_path / "one" / "golden_input.npy")
+    expected = np.load(tmp_path / "one" / "golden_output.npy")
+    with torch.inference_mode():
+        again = load_model(tmp_path / "one")(torch.from_numpy(golden)).numpy()
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+    np.testing.assert_allclose(load(tmp_path / "one").logits(golden), expected, atol=1e-4)
+    export_trial(study, tmp_path / "two", formats=("onnx",))
+    assert (tmp_path / "one" / "SHA256SUMS").read_text() == (tmp_path / "two" / "SHA256SUMS").read_text()
+
+
+def test_another_model_is_refused_and_leaves_nothing(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_other(path: Path, model: torch.nn.Module, **rest: Any) -> None:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.neg_()
+        write_onnx(path, model, **rest)
+
+    monkeypatch.setattr("tuning.export.onnx_model.write_onnx", write_other)
+    with pytest.raises(ExportError, match="does not give the masks of the network in PyTorch: share of flipped pixels"):
+        export_trial(study, tmp_path / "out", formats=("onnx",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_that_failed_is_named() -> None:
+    found = {"flipped": 0.0, "largest": 0.1, "dice": {"pytorch": 0.9, "onnx": 0.9}}
+    refuse_beyond_limits(found)
+    with pytest.raises(ExportError, match=r"PyTorch: change of Dice 2\.00e-03 \(at most 0\.001\); largest"):
+        refuse_beyond_limits(found | {"dice": {"pytorch": 0.9, "onnx": 0.902}})
+    with pytest.raises(ExportError, match="a logit is NaN or infinite"):
+        refuse_beyond_limits(found | {"largest": float("nan")})
+
+
+def test_an_unknown_format_is_refused(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="--format: found tflite; use some of safetensors, onnx, pt2"):
+        export_trial(study, tmp_path / "out", formats=("tflite",))

@@ -1,0 +1,131 @@
+"""The command `segtune report`."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuning.cli_options import Debug
+
+if TYPE_CHECKING:
+    from components.data import SegmentationData
+    from reports.study_tables import StudyTables
+
+
+class ReportFormat(StrEnum):
+    """What a report is made as."""
+
+    HTML = "html"
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    PARQUET = "parquet"
+    PNG = "png"
+    PDF = "pdf"
+
+
+def report(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="study directory, such as studies/brain, or several")
+    ],
+    form: Annotated[
+        ReportFormat,
+        typer.Option(
+            "--format",
+            help="html: one file to read and to mail; table, csv, json, latex: the table of trials; markdown: a "
+            "summary for a pull request; parquet: every table as a file; png, pdf: every figure as a file",
+        ),
+    ] = ReportFormat.HTML,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="OUT", help="file (or folder, for parquet, png and pdf) to write")
+    ] = None,
+    images: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--images/--no-images", help="show cases of the data, which may be patients")
+    ] = True,
+    show: Annotated[bool, typer.Option("--open", help="open the file in a browser")] = False,  # noqa: FBT002 - as above
+    debug: Debug = False,  # noqa: FBT002 - as above
+) -> None:
+    """Report a study, or compare several, while they run and after; by default as an HTML file in the (first) study."""
+    del debug
+    from reports import write_tables  # noqa: PLC0415
+    from reports.tables import readable_studies  # noqa: PLC0415
+
+    studies, left_out = readable_studies(directories)
+    for line in left_out:
+        typer.echo(f"left out: {line}", err=True)
+    if form is ReportFormat.HTML:
+        _html(studies, to, left_out, images=images, show=show)
+    elif form in (ReportFormat.PARQUET, ReportFormat.PNG, ReportFormat.PDF):
+        for path in _files(studies, to, form):
+            typer.echo(path)
+        return
+    else:
+        text = _text(studies, form)
+        if to is None:
+            typer.echo(text, nl=False)
+        else:
+            to.write_text(text, encoding="utf-8")
+            typer.echo(f"written: {to}", err=True)
+    for study in studies:
+        for path in write_tables(study):
+            typer.echo(f"written: {path}", err=True)
+
+
+def _html(
+    studies: "Sequence[StudyTables]", to: Path | None, left_out: Sequence[str], *, images: bool, show: bool
+) -> None:
+    from reports import read_finalists, write_report  # noqa: PLC0415
+    from reports.sentences import summary_sentences  # noqa: PLC0415
+
+    written = write_report(studies, to, images=_load if images else None, missing=left_out)
+    for study in studies:
+        again = read_finalists(study)
+        for line in summary_sentences(study, again.conclude() if again else None):
+            typer.echo(line)
+    typer.echo(f"report    {written}")
+    if show:
+        typer.launch(str(written))
+
+
+def _files(studies: "Sequence[StudyTables]", to: Path | None, form: ReportFormat) -> list[Path]:
+    from reports.files import write_parquet  # noqa: PLC0415
+    from reports.paper import write_figures  # noqa: PLC0415
+
+    if form is ReportFormat.PARQUET:
+        return write_parquet(studies, to)
+    return write_figures(studies, to, "png" if form is ReportFormat.PNG else "pdf")
+
+
+def _text(studies: "Sequence[StudyTables]", form: ReportFormat) -> str:
+    from reports import report_markdown, table_text  # noqa: PLC0415
+    from reports.strategies import strategies_text  # noqa: PLC0415
+    from reports.summary import trials_text  # noqa: PLC0415
+
+    if form is ReportFormat.MARKDOWN:
+        return report_markdown(studies)
+    if form is ReportFormat.LATEX:
+        from reports import compare  # noqa: PLC0415
+
+        return table_text(compare(studies), "latex")
+    text = trials_text(studies, form.value)
+    if form is ReportFormat.TABLE:
+        text += "".join(f"\n{found}\n" for study in studies if (found := strategies_text(study)))
+    return text
+
+
+def _load(study: "StudyTables") -> "Sequence[SegmentationData]":
+    """The data of a study, if it is still what the study was made with."""
+    from components.errors import InvalidInputError  # noqa: PLC0415
+    from tuning.config import DataConfig  # noqa: PLC0415
+    from tuning.data import describe_data, load_data  # noqa: PLC0415
+    from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+
+    make_working_directory_importable()
+    folds = load_data(DataConfig.model_validate(study.settings["data"]))
+    if describe_data(folds)["fingerprint"] != study.record["data"]["fingerprint"]:
+        raise InvalidInputError("the data is no longer that of the study. Hint: restore it, or use --no-images.")
+    return folds

@@ -1,0 +1,122 @@
+"""The fork server: imports what workers need, then forks one for each client.
+
+python -P server.py FOLDER NUMBER, where the number is that of a socket that listens already. A line of JSON on its
+input says where to look for modules, and which to import beside the usual ones. It ends with its input, and removes the
+folder, which is the socket's. Ray is imported only when the first client asks, in that client's environment: what Ray's
+settings are to be, it reads while it is imported.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import select
+import shutil
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Request = dict[str, Any]
+_PATIENCE_S = 10.0  # for what a client has sent already
+_USUAL = (
+    "torch",
+    "torch._dynamo",  # the first optimiser imports it
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "components.training",
+    "components.checkpoints",
+    "components.losses",
+)
+_RAYS = ("ray", "ray.tune", "ray._private.workers.default_worker", "tuning.trial")
+
+
+def main(folder: str, number: int) -> None:
+    """Serve until the input ends; or, in a fork, be a worker."""
+    with socket.socket(fileno=number) as listening:
+        wanted = json.loads(sys.stdin.readline())
+        sys.path[:] = wanted["paths"]
+        preload((*_USUAL, *wanted["modules"]))
+        worker = serve(listening)
+    if worker is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        become_worker(*worker)
+
+
+def preload(modules: tuple[str, ...]) -> None:
+    """Import what can be imported; a worker that needs the rest says what is wrong with it."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception:  # noqa: BLE001, S112 - a library may raise anything
+            continue
+
+
+def serve(listening: socket.socket) -> tuple[Request, list[int]] | None:
+    """Fork a worker for each client: in a fork, returns what it is to be; at the end of the input, None."""
+    with_ray = False
+    while True:
+        ready, _, _ = select.select([sys.stdin, listening], [], [])
+        if sys.stdin in ready:
+            return None
+        connection, _ = listening.accept()
+        connection.settimeout(_PATIENCE_S)
+        streams: list[int] = []
+        try:
+            request = received(connection, streams)
+            if not with_ray:
+                os.environ.update(request["environment"])
+                preload(_RAYS)
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no dead worker stays as a zombie
+                with_ray = True
+            if is_there(connection) and os.fork() == 0:
+                connection.close()
+                return request, streams
+            connection.sendall(b"+")
+        except (OSError, ValueError):  # the client has died meanwhile, or there can be no more processes
+            pass
+        for stream in streams:
+            os.close(stream)
+        connection.close()
+
+
+def received(connection: socket.socket, streams: list[int]) -> Request:
+    """What a client asks for; its standard streams are added to `streams`."""
+    length, found, _, _ = socket.recv_fds(connection, 8, 3)
+    streams += found
+    with connection.makefile("rb") as stream:
+        request: Request = json.loads(stream.read(int.from_bytes(length, "big")))
+        return request
+
+
+def is_there(connection: socket.socket) -> bool:
+    """Whether the client still waits; Ray gives up one that waits too long, and starts another."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    return not readable  # it says nothing more, so that there is only its end to be read
+
+
+def become_worker(request: Request, streams: list[int]) -> None:
+    """Run the script that Ray wanted to run, as if this process had been started with it."""
+    os.setsid()  # Ray kills a worker with its process group
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # or else all workers begin with the same numbers
+    with suppress(OSError):  # Ray says so of the process that it started, which was the client
+        adjustment = os.environ.get("RAY_worker_oom_score_adjustment", "1000")  # noqa: SIM112 - Ray's name
+        Path("/proc/self/oom_score_adj").write_text(adjustment, encoding="ascii")
+    sys.argv = request["arguments"]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,88 @@
+"""The task of most studies: a network is trained on data, fold after fold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from components.data import SegmentationData
+from components.deployment.bundle import WEIGHTS
+from components.training import accelerate
+from search_spaces import Baseline, Space, baselines
+from tuning.building import build_model, device_of
+from tuning.checks import check_study
+from tuning.config import StudyConfig
+from tuning.data import Folds, data_warnings, describe_data
+from tuning.fold import FoldTraining
+from tuning.store import TuneStore
+from tuning.task import Epoch
+from tuning.validation import case_rows, validate
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """Trains the study's network; see `Task`.
+
+    Attributes:
+        folds: the data, one a fold.
+    """
+
+    folds: Folds
+
+    def check(self, config: StudyConfig) -> Space:
+        """Build everything that a trial builds; see `check_study`."""
+        return check_study(config, self.folds[0])
+
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The field's usual losses."""
+        return baselines(self.folds[0].mode)
+
+    def describe(self) -> dict[str, Any]:
+        """The data; see `describe_data`."""
+        return describe_data(self.folds)
+
+    def plan(self) -> list[str]:
+        """Number, sizes and classes of the cases, and what is worth a warning."""
+        data = self.folds[0]
+        return [
+            f"data      {data.name}: {self._cases()}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
+            *(f"warning   {line}" for line in data_warnings(self.folds)),
+        ]
+
+    def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
+        """As validation scores a network, in the trial's precision."""
+        torch.set_num_threads(settings.resources.cpus_per_trial)
+        fold = self.folds[(epoch - 1) // settings.training.epochs if len(self.folds) > 1 else 0]
+        model = build_model(settings, fold)
+        model.load_state_dict(load_file(checkpoint / WEIGHTS))
+        held_out = replace(fold, val=fold.test)
+        scores, _ = validate(accelerate(model.to(device_of(settings))), held_out, settings)
+        return case_rows(scores, held_out, epoch)
+
+    def epochs(self, settings: StudyConfig, number: int, store: TuneStore) -> Iterator[Epoch]:
+        """Train fold after fold."""
+        torch.set_num_threads(settings.resources.cpus_per_trial)
+        last = max((record.epoch for record in store.records()), default=0)
+        bests: list[float] = []
+        for index in range(max(last - 1, 0) // settings.training.epochs, len(self.folds)):
+            fold = FoldTraining(settings, self.folds[index], store, number=index, trial=number)
+            is_last = index + 1 == len(self.folds)
+            for row in fold.epochs(bests):
+                yield Epoch(row, fold.ended if is_last else "", fold.cases)
+
+    def _cases(self) -> str:
+        folds = self.folds
+        if len(folds) > 1:
+            dealt = " + ".join(str(len(fold.val)) for fold in folds)
+            return f"{dealt} in {len(folds)} folds, {len(folds[0].test)} test"
+        return ", ".join(f"{len(split)} {name}" for name, split in folds[0].splits.items())
+
+
+def _sizes(data: SegmentationData) -> str:
+    sizes = sorted(set().union(*(split.sizes for split in data.splits.values())))
+    ends = dict.fromkeys("×".join(map(str, size)) for size in (sizes[0], sizes[-1]))
+    channels = f"{data.in_channels} channel{'' if data.in_channels == 1 else 's'}"
+    return f"{' to '.join(ends)}, {channels}"

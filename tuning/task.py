@@ -1,0 +1,61 @@
+"""What the trials of a study do: train a network on data, or run a user's script."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from search_spaces import Baseline, Space
+from tuning.config import StudyConfig
+from tuning.store import TuneStore
+
+
+class Epoch(NamedTuple):
+    """An epoch of a trial: its row, why the trial has ended if it has, and each case's scores if it is the best."""
+
+    row: dict[str, Any]
+    ended: str
+    cases: list[dict[str, Any]]
+
+
+class Task(Protocol):
+    """Shared by all trials of a study: held once in Ray's object store and read without a copy."""
+
+    def check(self, config: StudyConfig) -> Space:
+        """Find what is wrong before the first trial starts.
+
+        Returns:
+            The search space.
+
+        Raises:
+            StudyConfigError: lists every problem, one a line, each beginning with the setting's dotted path.
+        """
+
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The usual settings, which are run beside what is searched."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the study's record says of its data: at least `name` and `fingerprint`."""
+
+    def plan(self) -> list[str]:
+        """The same in words, a line each, with warnings."""
+
+    def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
+        """What each test case scores with a checkpoint of a trial, a row for each class.
+
+        Args:
+            settings: of the trial.
+            checkpoint: its folder.
+            epoch: of the trial at which it was saved.
+        """
+
+    def epochs(self, settings: StudyConfig, number: int, store: TuneStore) -> Iterator[Epoch]:
+        """Go on after the last checkpoint in the store.
+
+        Args:
+            settings: of the trial.
+            number: of the trial.
+            store: knows earlier checkpoints and stages new ones.
+
+        Yields:
+            each epoch, its checkpoint staged if one was saved.
+        """
