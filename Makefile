@@ -12,12 +12,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(EX
 
 demo: $(VENV)/.demo
 	$(BIN)/segtune run examples/brain.yaml
+	$(BIN)/segtune report studies/brain
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m faults -n 2
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -25,12 +26,19 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/overhead.py
+	PYTHONPATH=. $(BIN)/python benchmarks/scale.py
 	PYTHONPATH=. $(BIN)/python benchmarks/losses.py
 	PYTHONPATH=. $(BIN)/python benchmarks/checkpoints.py
 	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/checkpoint_policies.py
 	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/training.py
+	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/search_live.py
+	PYTHONPATH=. $(BIN)/python benchmarks/search.py
 	PYTHONPATH=. $(BIN)/python benchmarks/memory.py
+	PYTHONPATH=. $(BIN)/python benchmarks/predict.py
+	PYTHONPATH=. $(BIN)/python benchmarks/report.py
+	PYTHONPATH=. $(BIN)/python benchmarks/honesty.py
 
 clean:
 	rm -rf $(VENV) build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -42,9 +50,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP_INSTALL) -e '.[brain,dev,bench]'
+	$(PIP_INSTALL) -e '.[brain,export,dev,bench]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP_INSTALL) -e '.[brain,dev]'
+	$(PIP_INSTALL) -e '.[brain,export,dev]'
 	touch $@

@@ -1,10 +1,10 @@
 """Seconds a one-step trial: segtune beside stock Ray Tune, in one run.
 
 The stock side is what a person writes by hand: a function trainable that trains one step of the same network and
-saves nothing, with OptunaSearch and ASHA at their defaults. segtune does the same step and, beside it, validates,
+saves nothing, with OptunaSearch, its random sampler, and ASHA. segtune does the same step and, beside it, validates,
 checkpoints, journals and writes its record.
 
-    python benchmarks/overhead.py [--trials 32] [--repeats 3]
+    python benchmarks/overhead.py [--trials 64] [--repeats 3]
 """
 
 import argparse
@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 def main() -> None:
     """Run both sides in turn, each in a process of its own, and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--trials", type=int, default=32)
+    arguments.add_argument("--trials", type=int, default=64)
     arguments.add_argument("--repeats", type=int, default=3)
     arguments.add_argument("--side", choices=["segtune", "stock"])
     chosen = arguments.parse_args()
@@ -62,14 +62,14 @@ def _run_segtune(trials: int) -> float:
             "name": "overhead",
             "data": {"build": "benchmarks.toy:tiny_data", "arguments": {"cases": 4}},
             "training": {"epochs": 1, "batch": 4},
-            "search": {"trials": trials, "baselines": False},
+            "search": {"trials": trials, "sampler": "random", "baselines": False},
             "scheduler": {"grace": 1},
             "resources": {"concurrent": 2},
         }
     )
     sys.path.insert(0, str(_HERE.parent))
+    started = time.perf_counter()
     with ray_running(config.resources):
-        started = time.perf_counter()
         result = Study(config, folder / "study").run()
         seconds = time.perf_counter() - started
     if sum(trial.state == "complete" for trial in result.trials) != trials:
@@ -81,6 +81,7 @@ def _run_segtune(trials: int) -> float:
 
 def _run_stock(trials: int) -> float:
     import ray
+    from optuna.samplers import RandomSampler
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
@@ -89,13 +90,17 @@ def _run_stock(trials: int) -> float:
     from benchmarks.toy import stock_trial, tiny_data
 
     folder = Path(tempfile.mkdtemp())
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     started = time.perf_counter()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     tune.Tuner(
         tune.with_parameters(stock_trial, data=tiny_data(cases=4)),
         param_space={"dice": tune.uniform(0, 1)},
         tune_config=tune.TuneConfig(
-            metric="val_dice", mode="max", num_samples=trials, search_alg=OptunaSearch(), scheduler=ASHAScheduler()
+            metric="val_dice",
+            mode="max",
+            num_samples=trials,
+            search_alg=OptunaSearch(sampler=RandomSampler()),
+            scheduler=ASHAScheduler(),
         ),
         run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
     ).fit()

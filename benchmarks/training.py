@@ -97,11 +97,11 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return image, mask
 
 
-def plain_loop(data: SegmentationData, seed: int) -> Epoch:
+def plain_loop(data: SegmentationData, seed: int, dice_weight: float = 1.0, ce_weight: float = 1.0) -> Epoch:
     """A plain PyTorch and MONAI loop; returns the Dice of an epoch."""
     seed_everything(seed)
     model = network(data.in_channels)
-    loss_function = DiceCELoss(sigmoid=True)
+    loss_function = DiceCELoss(sigmoid=True, lambda_dice=dice_weight, lambda_ce=ce_weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=1e-5)
     loader = DataLoader(Crops(data.train), batch_size=BATCH, shuffle=True)
     validation: DataLoader[Any] = DataLoader(

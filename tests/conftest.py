@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tuning import StudyConfig
 from tuning.config import ResourcesConfig
 from tuning.engine import ray_running
+
+settings.register_profile("without_deadline", deadline=None)  # the machine is slow at times, which proves nothing
+settings.load_profile("without_deadline")
 
 
 @pytest.fixture(scope="session")

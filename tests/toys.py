@@ -1,5 +1,6 @@
 """Networks, losses and data that the tests name by dotted path."""
 
+import errno
 import os
 import signal
 import time
@@ -95,6 +96,24 @@ class DiesOnce(nn.Module):
 
 def dying_network(in_channels: int, out_channels: int, spatial_dims: int, *, done: str) -> nn.Module:
     return nn.Sequential(DiesOnce(done), network(in_channels, out_channels, spatial_dims))
+
+
+class FullDisk(nn.Module):
+    """Finds the disk full in the second epoch, as long as a file is there."""
+
+    def __init__(self, filler: str) -> None:
+        super().__init__()
+        self.filler, self.steps = Path(filler), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.steps > 8 and self.filler.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return images
+
+
+def full_disk_network(in_channels: int, out_channels: int, spatial_dims: int, *, filler: str) -> nn.Module:
+    return nn.Sequential(FullDisk(filler), network(in_channels, out_channels, spatial_dims))
 
 
 def threads_network(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
