@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tuning import StudyConfig
-from tuning.forks import MONAI, ForkServer, fork_server, start_early, worker_modules
+from tuning.forks import MONAI, ForkServer, client, fork_server, handle, start_early, worker_modules
+from tuning.forks.handle import remove_left_folders
 
 SCRIPT = """
 import json, os, sys
@@ -20,7 +22,12 @@ facts = {"argv": sys.argv, "folder": os.getcwd(), "mark": os.environ.get("MARK")
 facts |= {"tuning": "tuning.trial" in sys.modules, "monai": "monai" in sys.modules}
 facts |= {"pid": os.getpid(), "leads": os.getsid(0) == os.getpid(), "name": __name__}
 facts["open"] = sorted(int(number) for number in os.listdir("/proc/self/fd"))[:-1]
-facts["random"] = float(sys.modules["numpy"].random.rand()) if "numpy" in sys.modules else None
+drawn = []
+if "ray" in sys.modules:
+    import random, numpy, ray, torch
+    drawn = [random.random(), numpy.random.rand(), torch.rand(1, dtype=torch.float64).item()]
+    drawn += [ray.ObjectRef.from_random().hex(), ray.ActorClassID.from_random().hex(), ray.NodeID.from_random().hex()]
+facts["random"] = drawn
 facts["oom"] = open("/proc/self/oom_score_adj").read().strip()
 print(json.dumps(facts), flush=True)
 print("to stderr", file=sys.stderr)
@@ -60,7 +67,8 @@ def test_a_fork_is_as_if_it_had_been_started_and_has_everything_imported(server:
         "oom": "1000",
     }
     drawn = [found.pop("random") for found in facts]
-    assert drawn[0] != drawn[1]
+    assert [len(numbers) for numbers in drawn] == [6, 6]
+    assert not set(drawn[0]) & set(drawn[1])
     assert facts == [expected, expected]
     assert [worker.stderr for worker in workers] == ["to stderr\n"] * 2
     assert pids[0] != pids[1]
@@ -76,6 +84,68 @@ def test_without_the_server_the_worker_is_started_as_ever(tmp_path: Path) -> Non
     worker = ask(server, tmp_path)
     facts = json.loads(worker.stdout)
     assert (facts["argv"][1:], facts["mark"], facts["tuning"]) == (["--flag", "two words"], "mine", False)
+
+
+def test_without_an_answer_of_the_server_the_client_becomes_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_PATIENCE_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(tmp_path / "socket"))
+        stopped.listen()
+        assert not client.asked(str(tmp_path / "socket"), ["script.py"])
+
+
+def test_a_fork_that_its_client_no_longer_wants_does_not_become_a_worker(server: ForkServer, tmp_path: Path) -> None:
+    """It may have waited too long and become the worker itself, or was killed by Ray, which then starts another."""
+    (tmp_path / "script.py").write_text(f"open({str(tmp_path / 'worked')!r}, 'w').close()")
+    asked = {"arguments": [str(tmp_path / "script.py")], "environment": dict(os.environ), "folder": str(tmp_path)}
+    request = json.dumps(asked).encode()
+    ends = []
+    for last_word in (b"", b"!"):
+        reading, writing = os.pipe()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(server.py_executable.split()[-1])
+            socket.send_fds(connection, [len(request).to_bytes(8, "big")], [0, writing, 2])
+            connection.sendall(request)
+            os.close(writing)
+            assert connection.recv(1) == b"+"
+            connection.sendall(last_word)
+        with os.fdopen(reading) as output:
+            output.read()  # until the fork has ended
+        ends.append((tmp_path / "worked").exists())
+    assert ends == [False, True]
+
+
+def test_what_a_killed_server_left_is_removed_and_nothing_of_a_living_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names = ("killed", "living", "unbound", "just-made")
+    killed, living, unbound, just_made = (tmp_path / f"segtune-forks-{name}" for name in names)
+    for folder in (killed, living, unbound, just_made):
+        folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as closed, socket.socket(socket.AF_UNIX) as listening:
+        closed.bind(str(killed / "socket"))
+        listening.bind(str(living / "socket"))
+        listening.listen()
+        for folder in (killed, living, unbound):
+            os.utime(folder, (0, 0))
+        remove_left_folders()
+        assert set(tmp_path.iterdir()) == {living, just_made}
+
+
+def test_a_server_started_early_is_taken_only_for_what_it_is_prepared_for() -> None:
+    config = StudyConfig.load({"name": "one", "data": {"build": "tests.toys:tiny_data"}})
+    modules, threads = worker_modules(config), config.resources.cpus_per_trial
+    for wanted in ((modules, threads), (modules, threads + 1), ((), threads)):
+        start_early(config)
+        early = handle._early[0]
+        with fork_server(*wanted) as taken:
+            assert taken is not None
+            assert (taken is early) == (wanted == (modules, threads))
+            assert taken.prepared == wanted
+            assert (early._process.poll() is None) == (taken is early)
 
 
 def test_the_server_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 MONAI = "monai.networks.nets"
 SWITCH = "SEGTUNE_FORK_SERVER"
 _HERE = Path(__file__).parent
+_PREFIX = "segtune-forks-"  # of the socket's folder
 _WAITING = 256  # clients
+_BIND_S = 60.0  # in which a folder that was just made gets its socket
 _logger = logging.getLogger(__name__)
 _early: "list[ForkServer]" = []
 
@@ -39,7 +42,9 @@ class ForkServer:
     """
 
     def __init__(self, modules: Sequence[str] = (), threads: int = 1) -> None:
-        self._folder = tempfile.mkdtemp(prefix="segtune-")  # only this user may enter it, and so reach the socket
+        remove_left_folders()
+        self.prepared = (tuple(modules), threads)
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # only this user may enter it, and so reach the socket
         self._address = f"{self._folder}/socket"
         try:
             with socket.socket(socket.AF_UNIX) as listening:
@@ -88,13 +93,51 @@ def start_early(config: "StudyConfig") -> None:
 
 @contextmanager
 def fork_server(modules: Sequence[str] = (), threads: int = 1) -> Iterator[ForkServer | None]:
-    """A fork server, started now or early; None where there can be none, so that Ray starts workers its own way."""
-    found = [_early.pop()] if _early else _start(modules, threads)
+    """A fork server, started now or early; None where there can be none, so that Ray starts workers its own way.
+
+    One that was started early for other modules, or another number of threads, is ended.
+    """
+    found = _take_early((tuple(modules), threads)) or _start(modules, threads)
     try:
         yield found[0] if found else None
     finally:
         for server in found:
             server.close()
+
+
+def remove_left_folders() -> None:
+    """Remove the sockets of servers that were killed together with their drivers.
+
+    A server that lives listens, also one in another container that has the same folder for temporary files.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another driver removes it too
+            facts = folder.stat()
+            old = time.time() - facts.st_mtime > _BIND_S
+            if facts.st_uid == os.getuid() and old and not _is_listened_to(folder / "socket"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_listened_to(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)  # noqa: FBT003 - the name says it
+        try:
+            connection.connect(str(address))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:  # many wait there already
+            pass
+        return True
+
+
+def _take_early(wanted: tuple[tuple[str, ...], int]) -> list[ForkServer]:
+    """The server that was started early, if it is prepared for what is wanted."""
+    taken = [_early.pop()] if _early else []
+    for server in taken:
+        if server.prepared != wanted:
+            server.close()
+            return []
+    return taken
 
 
 def _start_process(folder: str, listening: int, threads: int) -> "subprocess.Popen[bytes]":

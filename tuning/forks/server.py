@@ -15,12 +15,14 @@ import shutil
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 Request = dict[str, Any]
-_PATIENCE_S = 10.0  # for what a client has sent already
+_PATIENCE_S = 10.0  # for what a client has sent already, and for its answer
 _USUAL = (
     "torch",
     "torch._dynamo",  # the first optimiser imports it
@@ -56,6 +58,28 @@ def preload(modules: tuple[str, ...]) -> None:
             continue
 
 
+@contextmanager
+def ids_drawn_by_python() -> Iterator[None]:
+    """Have actor classes that are defined meanwhile get their ids from Python.
+
+    The first id that Ray draws seeds its generator, which all forks would then share: each would give the same ids to
+    what it makes.
+    """
+    actor = importlib.import_module("ray.actor")
+    ids = actor.ActorClassID
+    vars(actor)["ActorClassID"] = SimpleNamespace(from_random=lambda: ids(os.urandom(ids.size())))
+    try:
+        yield
+    finally:
+        vars(actor)["ActorClassID"] = ids
+
+
+def preload_rays() -> None:
+    """Import Ray and what is built on it; Ray Tune defines actor classes."""
+    with suppress(ImportError), ids_drawn_by_python():
+        preload(_RAYS)
+
+
 def serve(listening: socket.socket) -> tuple[Request, list[int]] | None:
     """Fork a worker for each client: in a fork, returns what it is to be; at the end of the input, None."""
     with_ray = False
@@ -70,13 +94,12 @@ def serve(listening: socket.socket) -> tuple[Request, list[int]] | None:
             request = received(connection, streams)
             if not with_ray:
                 os.environ.update(request["environment"])
-                preload(_RAYS)
+                preload_rays()
                 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no dead worker stays as a zombie
                 with_ray = True
             if is_there(connection) and os.fork() == 0:
-                connection.close()
+                leave_unless_wanted(connection)
                 return request, streams
-            connection.sendall(b"+")
         except (OSError, ValueError):  # the client has died meanwhile, or there can be no more processes
             pass
         for stream in streams:
@@ -99,6 +122,26 @@ def is_there(connection: socket.socket) -> bool:
     return not readable  # it says nothing more, so that there is only its end to be read
 
 
+def leave_unless_wanted(connection: socket.socket) -> None:
+    """In a fork, tell the client of it and hear that it still wants it; the client may have become a worker itself."""
+    try:
+        connection.sendall(b"+")
+        wanted = connection.recv(1) == b"!"
+    except OSError:
+        wanted = False
+    if not wanted:
+        os._exit(0)  # nothing to be tidied up: that is the server's
+    connection.close()
+
+
+def seed_anew() -> None:
+    """Seed what does not by itself, as Python does, or else all workers begin with the same numbers."""
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.seed()
+
+
 def become_worker(request: Request, streams: list[int]) -> None:
     """Run the script that Ray wanted to run, as if this process had been started with it."""
     os.setsid()  # Ray kills a worker with its process group
@@ -109,8 +152,7 @@ def become_worker(request: Request, streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # or else all workers begin with the same numbers
+    seed_anew()
     with suppress(OSError):  # Ray says so of the process that it started, which was the client
         adjustment = os.environ.get("RAY_worker_oom_score_adjustment", "1000")  # noqa: SIM112 - Ray's name
         Path("/proc/self/oom_score_adj").write_text(adjustment, encoding="ascii")
