@@ -1,10 +1,11 @@
 """Time and memory of losses beside MONAI's and torch's, forward and backward, one thread, all in one run.
 
-    python benchmarks/losses.py [--rounds 60] [--plot docs/images/losses.svg]
+    python benchmarks/losses.py [--rounds 60] [--plot docs/images/losses.svg] [--device cuda]
 
 The contestants take turns, so that all meet the same noise; the median of each is printed, and the ratio to its peer.
-Memory is what the process grew by at its largest, each contestant in a process of its own. The start of a compiled loss
-is measured in new processes too, first with an empty cache, then with what that left.
+Memory is what the process grew by at its largest, each contestant in a process of its own; on a GPU what its allocator
+held at most. The start of a compiled loss is measured in new processes too, first with an empty cache, then with what
+that left.
 """
 
 import argparse
@@ -54,6 +55,8 @@ def step(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tenso
     def run() -> None:
         logits.grad = None
         loss(logits, target).backward()  # type: ignore[no-untyped-call]
+        if logits.is_cuda:
+            torch.cuda.synchronize()
 
     return run
 
@@ -76,14 +79,15 @@ def medians(steps: dict[str, Step], rounds: int, *, warm_ups: int = 3) -> dict[s
     return {name: statistics.median(values) * 1e3 for name, values in seconds.items()}
 
 
-def images() -> tuple[Tensor, Tensor]:
+def images(device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Logits and labels, 8×1×256×256."""
-    return torch.randn(8, 1, 256, 256, requires_grad=True), (torch.rand(8, 1, 256, 256) < 0.2).float()
+    logits, target = torch.randn(8, 1, 256, 256, device=device), torch.rand(8, 1, 256, 256, device=device) < 0.2
+    return logits.requires_grad_(), target.float()
 
 
-def binary(rounds: int) -> list[Row]:
+def binary(rounds: int, device: str) -> list[Row]:
     """8×1×256×256, sigmoid."""
-    logits, target = images()
+    logits, target = images(device)
     contestants = {
         "torch BCE": binary_cross_entropy_with_logits,
         "MONAI DiceCE": DiceCELoss(sigmoid=True),
@@ -107,9 +111,9 @@ def binary(rounds: int) -> list[Row]:
     return [Row(name, times[name], peer, times[peer], goal) for name, peer, goal in pairs]
 
 
-def breakdown(rounds: int) -> list[Row]:
+def breakdown(rounds: int, device: str) -> list[Row]:
     """What measuring the terms' gradients adds, over as many steps as lie between two measurements."""
-    logits, target = images()
+    logits, target = images(device)
     rows = []
     for name, weights in (("Dice + BCE", DICE_BCE), ("Dice + focal", DICE_FOCAL)):
         plain, measured = ours(weights), ours(weights)
@@ -127,9 +131,10 @@ def breakdown(rounds: int) -> list[Row]:
     return rows
 
 
-def volumes() -> tuple[Tensor, Tensor]:
+def volumes(device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Logits and labels, 2×4×96³."""
-    return torch.randn(2, 4, 96, 96, 96, requires_grad=True), torch.randint(0, 4, (2, 96, 96, 96))
+    logits = torch.randn(2, 4, 96, 96, 96, device=device, requires_grad=True)
+    return logits, torch.randint(0, 4, (2, 96, 96, 96), device=device)
 
 
 def of_volumes(peer: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -140,18 +145,19 @@ def of_volumes(peer: str) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, target: theirs(logits, target.unsqueeze(1))
 
 
-def multiclass(rounds: int) -> list[Row]:
+def multiclass(rounds: int, device: str) -> list[Row]:
     """2×4×96³, softmax."""
-    logits, target = volumes()
+    logits, target = volumes(device)
     times = medians(
         {name: step(of_volumes(name), logits, target) for name in ("MONAI", "ours")}, max(rounds // 4, 3), warm_ups=1
     )
     return [Row("Dice + CE, 2×4×96³", times["ours"], "MONAI DiceCE", times["MONAI"], 0.5)]
 
 
-def memory() -> list[Row]:
+def memory(device: str) -> list[Row]:
     """Mebibytes beyond logits and labels, 2×4×96³."""
-    own, theirs = (in_new_process(growth, name) for name in ("ours", "MONAI"))
+    measure = growth_on_gpu if device == "cuda" else growth
+    own, theirs = (in_new_process(measure, name) for name in ("ours", "MONAI"))
     return [Row("Dice + CE, 2×4×96³, MiB", own, "MONAI DiceCE", theirs, 0.4)]
 
 
@@ -163,6 +169,17 @@ def growth(name: str) -> float:
     before = largest()
     step(loss, logits, target)()
     return largest() - before
+
+
+def growth_on_gpu(name: str) -> float:
+    """Mebibytes that the allocator holds beyond logits and labels, at most, in a forward and backward pass."""
+    loss, (logits, target) = of_volumes(name), volumes("cuda")
+    step(loss, logits, target)()
+    logits.grad = None
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step(loss, logits, target)()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def largest() -> float:
@@ -214,21 +231,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
-    rounds = arguments.rounds
+    rounds, device = arguments.rounds, arguments.device
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = [*binary(rounds), *breakdown(rounds), *multiclass(rounds), *memory()]
+    rows = [*binary(rounds, device), *breakdown(rounds, device), *multiclass(rounds, device), *memory(device)]
     print("| loss | ms | peer | ms | ratio | goal |\n|---|---|---|---|---|---|")
     for row in rows:
         print(f"| {row.name} | {row.own:.2f} | {row.peer} | {row.theirs:.2f} | {row.ratio:.2f} | {row.goal:g} |")
+    if device == "cpu":
+        start_of_compiled_loss()
+    if arguments.plot is not None:
+        plot(rows, arguments.plot)
+
+
+def start_of_compiled_loss() -> None:
+    """Print it."""
     with tempfile.TemporaryDirectory() as cache:
         cold, cached = (in_new_process(first_step, cache) for _ in range(2))
     print(
         f"\nFirst step of a compiled loss in a new process: {cold:.1f} s, and {cached:.1f} s with what that one cached."
     )
-    if arguments.plot is not None:
-        plot(rows, arguments.plot)
 
 
 if __name__ == "__main__":

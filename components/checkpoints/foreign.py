@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from components.checkpoints.files import hash_file
-from components.checkpoints.format import PARTS, TrainingState
+from components.checkpoints.format import PARTS, TrainingState, load_part
 from components.checkpoints.record import CheckpointRecord
 from components.errors import CheckpointDamagedError, CheckpointError, CheckpointNotFoundError
 
@@ -104,7 +104,7 @@ def restore_foreign(path: Path, state: TrainingState) -> CheckpointRecord:
             raise CheckpointError(f"{path} {misfit}. Hint: it must come from the same network.")
         state.model.load_state_dict(found.weights, strict=False)  # what is no tensor stays as built
     if state.optimizer is not None and found.optimizer is not None:
-        state.optimizer.load_state_dict(found.optimizer)
+        load_part(state.optimizer, found.optimizer)
     facts = path.stat()
     return CheckpointRecord(
         path=path,

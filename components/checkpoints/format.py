@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from components.checkpoints.environment import environment
 from components.checkpoints.files import sync_folder, write_file
@@ -195,11 +197,20 @@ def restore_checkpoint(directory: Path, state: TrainingState) -> CheckpointRecor
     if state.model is not None:
         state.model.load_state_dict(weights | saved["model_extra"])
     for name, part in wanted.items():
-        part.load_state_dict(saved[name])
+        load_part(part, saved[name])
     if state.rng:
         restore_random_state(saved["rng"])
     state.extra.update(saved["extra"])
     return record
+
+
+def load_part(part: Stateful, saved: Any) -> None:
+    """Fill a part; an optimiser's moments get their weights' memory layout, which a fused step on a GPU asks for."""
+    part.load_state_dict(saved)
+    for weight, moments in part.state.items() if isinstance(part, Optimizer) else ():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.stride() != weight.stride():
+                moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
 
 
 def _parse(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -46,7 +46,7 @@ class StandardAugmentation:
         Args:
             images: `(B, C, *spatial)`, floating.
             masks: `(B, *spatial)` indices or `(B, C, *spatial)`.
-            generator: on the CPU; the same numbers whatever the device.
+            generator: on the CPU. Another device draws the noise itself, from a seed of this generator.
         """
         spatial = images.ndim - 2
         for axis in range(-spatial, 0):
@@ -63,7 +63,7 @@ class StandardAugmentation:
     def _recoloured(self, images: Tensor, generator: torch.Generator) -> Tensor:
         spread = torch.rand(3, len(images), generator=generator).to(images, non_blocking=True)
         factor, level = 1 + self._contrast * (2 * spread[0] - 1), self._brightness * (2 * spread[1] - 1)
-        noise = torch.randn(images.shape, generator=generator).to(images, non_blocking=True)
+        noise = _normal(images, generator)
         axes = (-1, *[1] * (images.ndim - 1))
         return images * factor.view(axes) + level.view(axes) + noise * (self._noise * spread[2]).view(axes)
 
@@ -89,6 +89,14 @@ def augmented(
     for images, masks in batches:
         found = apply(images.to(device, non_blocking=True), masks.to(device, non_blocking=True), generator)
         yield _checked(found, images, masks)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers, drawn where they are needed: as many as pixels are too many to send."""
+    if like.device.type != "cpu":
+        seed = int(torch.randint(2**62, (), generator=generator))
+        generator = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
 
 
 def _where(chosen: Tensor, changed: Tensor, unchanged: Tensor) -> Tensor:

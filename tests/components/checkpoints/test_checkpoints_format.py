@@ -116,6 +116,19 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_moments_come_back_in_the_memory_layout_of_their_weights(tmp_path: Path) -> None:
+    model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.ones(1, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    moment = optimizer.state[model.weight]["exp_avg"].clone()
+    write(tmp_path, TrainingState(model, optimizer))
+    restore_checkpoint(tmp_path / "one", TrainingState(model, optimizer))
+    found = optimizer.state[model.weight]["exp_avg"]
+    assert found.stride() == model.weight.stride() == (27, 1, 9, 3)
+    assert torch.equal(found, moment)
+
+
 def test_tied_strided_and_scalar_tensors_and_extra_state_come_back(tmp_path: Path) -> None:
     model = Tied()
     model.note = "trained"
