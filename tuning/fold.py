@@ -181,7 +181,7 @@ class FoldTraining:
         )
         self._averages.load(extra.get(AVERAGES, {}))
         if LIMITS in record.metadata:
-            self._limits.load_state_dict(record.metadata[LIMITS])
+            self._limits.load_state_dict(record.metadata[LIMITS], record.epoch - self._before)
         bests[:] = extra[BESTS]
         if start:  # the loss keeps the weights of this trial's own settings
             scale_lr(self._optimizer, self._lr_schedule, start.lr_factor)

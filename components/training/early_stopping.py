@@ -15,6 +15,9 @@ class EarlyStopping:
         mode: `max` or `min`.
         min_delta: smallest gain that counts.
 
+    Attributes:
+        since: epochs since the last gain.
+
     Raises:
         InvalidInputError: patience is below 1, min_delta negative, or the mode unknown.
 
@@ -32,21 +35,21 @@ class EarlyStopping:
             )
         self._patience, self._sign, self._min_delta = patience, 1 if mode == "max" else -1, min_delta
         self._best: float | None = None
-        self._since = 0
+        self.since = 0
 
     def step(self, metric: float) -> bool:
         """Take note of an epoch's metric; True when training should end. NaN is never a gain."""
         best = -math.inf if self._best is None else self._sign * self._best
         if self._sign * metric - best > self._min_delta:
-            self._best, self._since = float(metric), 0
+            self._best, self.since = float(metric), 0
         else:
-            self._since += 1
-        return self._since >= self._patience
+            self.since += 1
+        return self.since >= self._patience
 
     def state_dict(self) -> dict[str, Any]:
         """Best metric so far, and epochs since."""
-        return {"best": self._best, "since": self._since}
+        return {"best": self._best, "since": self.since}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on counting where `state_dict` was taken."""
-        self._best, self._since = state_dict["best"], int(state_dict["since"])
+        self._best, self.since = state_dict["best"], int(state_dict["since"])

@@ -1,5 +1,6 @@
 """When a training run ends: at its full budget, without a gain for long, or out of time."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ class TrainingLimits:
         if epochs < 1 or not (max_minutes is None or max_minutes > 0):
             raise InvalidInputError(f"limits: found {epochs} epochs, {max_minutes} minutes; both must be above 0.")
         self._epochs, self._patience, self._max_minutes = epochs, patience, max_minutes
-        self._stopping = None if patience is None else EarlyStopping(patience)
+        # Without a patience it counts all the same, for a training that goes on with one.
+        self._stopping = EarlyStopping(sys.maxsize if patience is None else patience)
         self._seconds = 0.0
         self.ended = ""
 
@@ -46,22 +48,31 @@ class TrainingLimits:
             seconds: that it took.
         """
         self._seconds += seconds
-        stale = self._stopping is not None and self._stopping.step(dice)
-        if epoch >= self._epochs:
-            self.ended = f"budget of {self._epochs} epochs reached"
-        elif stale:
-            self.ended = f"no better Dice in {self._patience} epochs"
-        elif self._max_minutes is not None and self._seconds >= self._max_minutes * _MINUTE_S:
-            self.ended = f"{self._max_minutes:g} minutes have passed"
+        self._stopping.step(dice)
+        self.ended = self._end_at(epoch)
         return self.ended
 
     def state_dict(self) -> dict[str, Any]:
         """What has been seen so far; JSON values."""
-        stopping = None if self._stopping is None else self._stopping.state_dict()
-        return {"stopping": stopping, "seconds": self._seconds, "ended": self.ended}
+        return {"stopping": self._stopping.state_dict(), "seconds": self._seconds}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-        if self._stopping is not None and state_dict["stopping"] is not None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], epoch: int) -> None:
+        """Go on where `state_dict` was taken; these limits, not those of then, say whether that was the end.
+
+        Args:
+            state_dict: of limits that may have been others.
+            epoch: that had been trained.
+        """
+        if state_dict["stopping"] is not None:  # so it was before limits counted without a patience
             self._stopping.load_state_dict(state_dict["stopping"])
-        self._seconds, self.ended = float(state_dict["seconds"]), str(state_dict["ended"])
+        self._seconds = float(state_dict["seconds"])
+        self.ended = self._end_at(epoch)
+
+    def _end_at(self, epoch: int) -> str:
+        if epoch >= self._epochs:
+            return f"budget of {self._epochs} epochs reached"
+        if self._patience is not None and self._stopping.since >= self._patience:
+            return f"no better Dice in {self._patience} epochs"
+        if self._max_minutes is not None and self._seconds >= self._max_minutes * _MINUTE_S:
+            return f"{self._max_minutes:g} minutes have passed"
+        return ""

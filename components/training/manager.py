@@ -241,7 +241,7 @@ class TrainingManager:
             rng=rng,
         )
         if _LIMITS in record.metadata:
-            self._limits.load_state_dict(record.metadata[_LIMITS])
+            self._limits.load_state_dict(record.metadata[_LIMITS], record.epoch)
         return record
 
     def fit(

@@ -215,8 +215,27 @@ def test_limits_hold_over_an_interruption() -> None:
     first = TrainingLimits(epochs=9, patience=2, max_minutes=60)
     assert first.ends_after(1, 0.5, 1.0) == first.ends_after(2, 0.4, 1.0) == ""
     again = TrainingLimits(epochs=9, patience=2, max_minutes=60)
-    again.load_state_dict(first.state_dict())
+    again.load_state_dict(first.state_dict(), 2)
     assert again.ends_after(3, 0.5, 1.0) == again.ended == "no better Dice in 2 epochs"
+
+
+@pytest.mark.parametrize(
+    ("limits", "ended"),
+    [
+        ({"epochs": 3}, "budget of 3 epochs reached"),
+        ({"epochs": 9}, ""),
+        ({"epochs": 9, "patience": 2}, "no better Dice in 2 epochs"),
+        ({"epochs": 9, "patience": 3}, ""),
+        ({"epochs": 9, "max_minutes": 1}, "1 minutes have passed"),
+    ],
+)
+def test_of_a_training_that_had_ended_the_limits_of_now_decide(limits: dict[str, Any], ended: str) -> None:
+    first = TrainingLimits(epochs=3)
+    for epoch in (1, 2, 3):
+        first.ends_after(epoch, 0.5, 60.0)
+    again = TrainingLimits(**limits)
+    again.load_state_dict(first.state_dict(), 3)
+    assert again.ended == ended
 
 
 @pytest.mark.parametrize("options", [{"epochs": 0}, {"epochs": 1, "max_minutes": 0}, {"epochs": 1, "patience": 0}])
