@@ -1,17 +1,18 @@
 """The training of one fold of a trial; without folds there is one, and it is the whole trial."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
 from torch import nn
 
 from components.checkpoints import CheckpointManager
-from components.data import SegmentationData, augmented, hold_on_device, training_batches
+from components.data import SegmentationData
+from components.data.epochs import EpochBatches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
-from components.metrics import DiceScores, overlap_scores
+from components.metrics import DiceScores
 from components.metrics.masks import PackedMasks
 from components.training import (
     Stepper,
@@ -24,6 +25,7 @@ from components.training import (
     seed_everything,
     train_epoch,
 )
+from components.training.scores import score_columns
 from tuning.averages import DICE_OF, TrialAverages, make_soup
 from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of, trial_seed
 from tuning.config import StudyConfig
@@ -86,8 +88,17 @@ class FoldTraining:
             precision=self._precision,
             device=device,
         )
-        self._device, self._augmentation = device, build_augmentation(training.augment)
-        self._held = hold_on_device(data.train, device, crop=training.crop, divisor=settings.model.divisor)
+        self._batches = EpochBatches(
+            data.train,
+            size=training.batch,
+            seed=self._seed,
+            device=device,
+            augment=training.augment,
+            augmentation=build_augmentation(training.augment),
+            crop=training.crop,
+            divisor=settings.model.divisor,
+            foreground=training.foreground,
+        )
         self._step = build_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
@@ -202,27 +213,13 @@ class FoldTraining:
 
     def _train(self, epoch: int) -> dict[str, Any]:
         """Train an epoch; returns the losses and what they were weighed by."""
-        training, data = self._training, self._data
+        data = self._data
         weights, lr = self._loss.weights, self._optimizer.param_groups[0]["lr"]
-        batches = training_batches(
-            data.train,
-            size=training.batch,
-            seed=self._seed,
-            epoch=epoch,
-            augment="none" if self._augmentation else training.augment,
-            crop=training.crop,
-            divisor=self._settings.model.divisor,
-            foreground=training.foreground,
-            held=self._held,
-            pinned=self._device == "cuda" and self._held is None,
-        )
-        if self._augmentation:
-            batches = augmented(batches, self._augmentation, seed=self._seed, epoch=epoch, device=self._device)
         trained = train_epoch(
             self._model,
             self._loss,
             self._optimizer,
-            batches,
+            self._batches.of(epoch),
             epoch=epoch,
             precision=self._precision,
             stepper=self._stepper,
@@ -240,28 +237,10 @@ class FoldTraining:
         reference = ReferenceTerms(data.mode, data.ignore_index)
         scores, predicted = validate(network, data, self._settings, reference=reference)
         row |= {
-            OBJECTIVE: scores.mean,
-            **{f"{OBJECTIVE}_{name}": value for name, value in self._by_class(scores.per_class)},
-            "val_undefined": scores.undefined,
-            **self._overlaps(scores),
+            **score_columns(scores, data.foreground, data.scored),
             **{f"val_reference_{name}": value for name, value in reference.means().items()},
         }
         return scores, predicted
-
-    def _overlaps(self, scores: DiceScores) -> dict[str, float]:
-        """IoU, precision and recall; of each class only where there are several."""
-        columns = {}
-        for metric, found in overlap_scores(scores.counts, self._data.scored).items():
-            if metric != "dice":
-                columns[f"val_{metric}"] = found.mean
-                several = self._by_class(found.per_class) if sum(self._data.scored) > 1 else []
-                columns |= {f"val_{metric}_{name}": value for name, value in several}
-        return columns
-
-    def _by_class(self, values: Sequence[float]) -> list[tuple[str, float]]:
-        """Names and values of the classes that are scored."""
-        named = zip(self._data.foreground, values, self._data.scored, strict=True)
-        return [(name, value) for name, value, scored in named if scored]
 
     def _dice_of(self, network: nn.Module) -> float:
         return validate(network, self._data, self._settings)[0].mean

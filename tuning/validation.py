@@ -1,6 +1,6 @@
 """Scores a network on the validation split as a study does it: in a trial, and again when its model is handed over."""
 
-from math import isnan, prod
+from math import isnan
 from typing import Any
 
 from torch import nn
@@ -11,11 +11,8 @@ from components.metrics import METRICS, DiceScores, LogitSample, ThresholdCounts
 from components.metrics.masks import PackedMasks
 from components.training import Precision, SlidingWindow, choose_precision, evaluate
 from components.training.precision import device_of
-from tuning.config import StudyConfig, TrainingConfig
-
-# Without gradients no activations are kept: whole images of so many times a training step's pixels need less memory.
-_PIXELS_OF_A_STEP = 4
-_LARGE_VOLUME = 8  # crops: twice as long along each axis; the activations of a whole one would fill the memory
+from components.training.windows import validation_batch, validation_window
+from tuning.config import StudyConfig
 
 
 def validate(
@@ -43,7 +40,7 @@ def validate(
         model,
         data.val,
         mode=data.mode,
-        batch=_batch(data, settings),
+        batch=validation_batch(data.val.sizes, batch=settings.training.batch, crop=settings.training.crop),
         precision=precision or choose_precision(settings.training.precision, device_of(model)),
         divisor=settings.model.divisor,
         window=sliding_window(data, settings),
@@ -64,35 +61,13 @@ def sliding_window(data: SegmentationData, settings: StudyConfig) -> SlidingWind
         InvalidInputError: the window has not one number an axis.
     """
     training = settings.training
-    size = _window_size(data, training)
-    if size is None:
-        return None
-    window = SlidingWindow(_an_axis(size, data.spatial_dims), training.overlap, training.batch * _PIXELS_OF_A_STEP)
-    window.covers((0,) * data.spatial_dims)
-    return window
-
-
-def _window_size(data: SegmentationData, training: TrainingConfig) -> int | list[int] | None:
-    crop = training.crop
-    if not isinstance(training.window, str):
-        return training.window
-    if training.window == "whole" or crop is None or data.spatial_dims == 2:  # noqa: PLR2004 - images
-        return None
-    largest = max(prod(found) for split in data.splits.values() for found in split.sizes)
-    return crop if largest > _LARGE_VOLUME * prod(_an_axis(crop, data.spatial_dims)) else None
-
-
-def _an_axis(size: int | list[int], axes: int) -> tuple[int, ...]:
-    return tuple(size) if isinstance(size, list) else (size,) * axes
-
-
-def _batch(data: SegmentationData, settings: StudyConfig) -> int:
-    """Whole images at a time: as many as in a training step, unless they are much larger than its crops."""
-    batch, crop = settings.training.batch, settings.training.crop
-    if crop is None:
-        return batch
-    pixels = prod(_an_axis(crop, data.spatial_dims)) * batch * _PIXELS_OF_A_STEP
-    return max(1, min(batch, pixels // max(prod(size) for size in data.val.sizes)))
+    return validation_window(
+        {size for split in data.splits.values() for size in split.sizes},
+        batch=training.batch,
+        crop=training.crop,
+        window=training.window,
+        overlap=training.overlap,
+    )
 
 
 def case_rows(scores: DiceScores, data: SegmentationData, epoch: int) -> list[dict[str, Any]]:
