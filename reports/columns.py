@@ -37,7 +37,7 @@ class Columns:
         values = [list(row.values()) for row in rows]
         try:
             parts = np.array(values, float).T
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             parts = np.array(values, object).T
         for name, part in zip(names, parts, strict=True):
             self._parts.setdefault(name, {})[position] = _numbers(part)
@@ -63,5 +63,5 @@ def _numbers(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return part
     try:
         return part.astype(float)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return part

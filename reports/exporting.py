@@ -44,7 +44,7 @@ def table_text(table: pd.DataFrame, form: str) -> str:
         <BLANKLINE>
     """
     if form == "csv":
-        return str(_flat(table).to_csv(index=False))
+        return _csv(table).decode("utf-8")
     if form == "json":
         rows = [
             {name: _as_json(value) for name, value in row.items()} for row in table.astype(object).to_dict("records")
@@ -63,11 +63,14 @@ def write_table(table: pd.DataFrame, path: Path, form: str) -> Path:
     Raises:
         InvalidInputError: the form is none of `Form`.
     """
-    if form != "parquet":
+    if form not in ("csv", "parquet"):
         replace_text(path, table_text(table, form))
         return path
     temporary = path.with_name(f".{path.name}.tmp")
-    _flat(table).to_parquet(temporary, index=False)
+    if form == "csv":
+        temporary.write_bytes(_csv(table))
+    else:
+        _flat(table).to_parquet(temporary, index=False)
     temporary.replace(path)
     return path
 
@@ -78,7 +81,27 @@ def _flat(table: pd.DataFrame) -> pd.DataFrame:
         column = table[name]
         if column.dtype == object and any(isinstance(value, Mapping) for value in column):
             flat[name] = column.map(lambda value: json.dumps(value) if isinstance(value, Mapping) else value)
+        elif column.dtype == object and len(set(map(type, column)) - {type(None)}) > 1:  # a file's column has one type
+            flat[name] = column.map(lambda value: value if isinstance(value, str) else _cell(value) or None)
     return table.assign(**flat)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    """By Arrow: a million rows take pandas ten times as long."""
+    import pyarrow as pa  # noqa: PLC0415 - a third of a second that other forms need not wait
+    from pyarrow import csv  # noqa: PLC0415
+
+    text = pa.BufferOutputStream()
+    head = pa.py_buffer((",".join(map(_quoted, table.columns)) + "\n").encode("utf-8"))
+    text.write(head)
+    content = pa.Table.from_pandas(_flat(table), preserve_index=False)
+    csv.write_csv(content, text, csv.WriteOptions(include_header=False, quoting_style="needed"))
+    return bytes(text.getvalue())
+
+
+def _quoted(name: object) -> str:
+    text = str(name)
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
 def _as_json(value: Any) -> Any:

@@ -1,13 +1,14 @@
 """The files that a report leaves in the study."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from reports.exporting import write_table
+import pandas as pd
+
+from reports.exporting import SUFFIXES, write_table
 from reports.strategies import strategies_table
-from reports.study_tables import StudyTables
 from reports.tables import (
-    Directory,
+    Directories,
     cases_table,
     checkpoints_table,
     epochs_table,
@@ -17,32 +18,50 @@ from reports.tables import (
     terms_table,
 )
 
-_TABLES = {
+TABLES: dict[str, Callable[[Directories], pd.DataFrame]] = {
     "trials": load_trials,
     "epochs": epochs_table,
     "terms": terms_table,
     "checkpoints": checkpoints_table,
     "failures": failures_table,
     "cases": cases_table,
+    "strategies": strategies_table,
 }
 
 
-def write_tables(directory: Directory) -> list[Path]:
-    """Write `trials.csv`, `epochs.csv` and `checkpoints.csv` into the study's report folder and return their paths."""
-    (study,) = read_studies(directory)
-    folder = study.directory.reports
-    folder.mkdir(exist_ok=True)
-    tables = {"trials": study.trials, "epochs": study.epochs, "checkpoints": strategies_table(study)}
-    return [write_table(table, folder / f"{name}.csv", "csv") for name, table in tables.items()]
+def write_tables(
+    directories: Directories,
+    folder: Path | None = None,
+    form: str = "csv",
+    *,
+    problems: list[str] | None = None,
+) -> list[Path]:
+    """Write every table of a study, or of several into the same files.
 
-
-def write_parquet(studies: Sequence[StudyTables], folder: Path | None = None) -> list[Path]:
-    """Write every table of the studies as Parquet and return the paths.
+    They are `trials`, `epochs`, `terms`, `checkpoints`, `failures`, `cases` and `strategies`.
 
     Args:
-        studies: their rows stand in the same files.
-        folder: made when absent; by default the (first) study's report folder.
+        directories: study directory, or several.
+        folder: made when absent; by default `report` in the (first) study.
+        form: `csv`, `json`, `markdown`, `latex` or `parquet`.
+        problems: what cannot be made or written is added, and the others are written; without it, it is raised.
+
+    Returns:
+        The files.
+
+    Example:
+        >>> write_tables("studies/brain")  # doctest: +SKIP
+        [PosixPath('studies/brain/report/trials.csv'), ...]
     """
+    studies = read_studies(directories)
     target = folder or studies[0].directory.reports
     target.mkdir(parents=True, exist_ok=True)
-    return [write_table(make(studies), target / f"{name}.parquet", "parquet") for name, make in _TABLES.items()]
+    written = []
+    for name, make in TABLES.items():
+        try:
+            written.append(write_table(make(studies), target / f"{name}.{SUFFIXES[form]}", form))
+        except Exception as error:  # one table that cannot be made must not cost the others
+            if problems is None:
+                raise
+            problems.append(f"The table of {name}: {type(error).__name__}: {error}")
+    return written

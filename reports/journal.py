@@ -6,13 +6,15 @@ Optuna's own replay stops at a damaged line, and takes three times as long (10,0
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.checking import checked_attributes, is_number
 from reports.reading import iterate_rows
-from tuning.record import StudyDirectory, TrialEntry, make_entry, open_journal
+from tuning.record import StudyDirectory, TrialEntry, make_entry, open_journal, trial_label
 
 # Operations of Optuna's journal (optuna.storages.journal._storage.JournalOperation), as they stand in the file.
 _CREATE_STUDY, _DELETE_STUDY, _CREATE_TRIAL, _SET_STATE, _SET_DICE, _SET_USER = 0, 1, 4, 6, 7, 8
-_STATES = {1: "complete", 2: "pruned", 3: "failed"}
-_BASELINES = "/baselines"
+_OPERATIONS = range(11)  # that Optuna knows; those that are not named here say nothing that a report shows
+_STATES = {0: "running", 1: "complete", 2: "pruned", 3: "failed", 4: "running"}
+_BASELINES, _EARLIER = "/baselines", "/earlier"
 
 
 @dataclass
@@ -38,8 +40,15 @@ def read_entries(study: StudyDirectory, record: dict[str, Any], problems: list[s
     name = settings["name"]
     fold_epochs = settings["training"]["epochs"] if settings["data"].get("folds") else 0
     found = _replay(study, problems)
-    baselines = [_entry(trial, fold_epochs, baseline=True) for trial in found if trial.study == name + _BASELINES]
-    return baselines + [_entry(trial, fold_epochs, baseline=False) for trial in found if trial.study == name]
+    own = {name + _BASELINES: True, name: False}
+    strange = sorted({trial.study for trial in found} - own.keys() - {name + _EARLIER})
+    problems += [f"{study.journal}: trials of {other!r}, which is another study, left out" for other in strange]
+    return [
+        _entry(trial, fold_epochs, f"{study.journal}: ", problems, baseline=baseline)
+        for wanted, baseline in own.items()
+        for trial in found
+        if trial.study == wanted
+    ]
 
 
 def _replay(study: StudyDirectory, problems: list[str]) -> list[_Trial]:
@@ -60,26 +69,44 @@ def _replay(study: StudyDirectory, problems: list[str]) -> list[_Trial]:
 def _apply(row: dict[str, Any], studies: list[str | None], trials: list[_Trial], counts: dict[str, int]) -> None:
     operation = row["op_code"]
     if operation in (_SET_DICE, _SET_USER, _SET_STATE):
-        trial = trials[row["trial_id"]]
+        trial = trials[_index(row["trial_id"])]
         if trial.state != "running":
             return  # Optuna too ignores what is said of a finished trial
         if operation == _SET_DICE:
-            trial.dice[int(row["step"])] = float(row["intermediate_value"])
+            trial.dice[_index(row["step"])] = _number(row["intermediate_value"])
         elif operation == _SET_USER:
             trial.user.update(row["user_attr"])
         else:
-            trial.state = _STATES.get(row["state"], "running")
+            trial.state = _STATES[row["state"]]
     elif operation == _CREATE_TRIAL:
-        name = studies[row["study_id"]]
+        name = studies[_index(row["study_id"])]
         if name is not None:
             trials.append(_Trial(name, counts.get(name, 0)))
             counts[name] = counts.get(name, 0) + 1
     elif operation == _CREATE_STUDY and row["study_name"] not in studies:
-        studies.append(row["study_name"])
+        studies.append(str(row["study_name"]))
     elif operation == _DELETE_STUDY:
-        studies[row["study_id"]] = None
+        studies[_index(row["study_id"])] = None
+    else:
+        _OPERATIONS.index(operation)  # refuses what Optuna does not know
 
 
-def _entry(trial: _Trial, fold_epochs: int, *, baseline: bool) -> TrialEntry:
+def _index(value: Any) -> int:
+    """A number that counts from 0; Python would take -1 for the last."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError("no index")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not is_number(value):
+        raise TypeError("no number")
+    return float(value)
+
+
+def _entry(trial: _Trial, fold_epochs: int, where: str, problems: list[str], *, baseline: bool) -> TrialEntry:
     number = -1 - trial.position if baseline else trial.position
-    return make_entry(number, trial.state, trial.user, trial.dice, fold_epochs)
+    attributes, wrong = checked_attributes(trial.user)
+    if wrong:
+        problems.append(f"{where}{trial_label(number)}: {', '.join(wrong)} make no sense and are left out")
+    return make_entry(number, trial.state, attributes, trial.dice, fold_epochs)

@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from reports.comparing import compare
 from reports.exporting import escape_markdown, table_text
+from reports.files import write_tables
 from reports.html.background import configuration, data, missing_text
 from reports.html.cases import cases, images
 from reports.html.finalists import finalists
@@ -14,9 +17,10 @@ from reports.html.parts import Section, paragraph, table
 from reports.html.sections import LAST, SECTIONS
 from reports.rows import rows_of
 from reports.sentences import summary_sentences
+from reports.statistics import Conclusion
 from reports.study_tables import StudyTables
 from reports.tables import Directories, read_studies
-from reports.trained_again import Finalists, read_finalists
+from reports.trained_again import Finalists, progress_sentence, read_finalists
 from tuning.record.jsonl import replace_text
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ def write_report(
     finalists: Finalists | None = None,
     missing: Sequence[str] = (),
 ) -> Path:
-    """Write the report as one HTML file that needs nothing else.
+    """Write the report as one HTML file that needs nothing else, and each study's tables into its folder `report`.
 
     Args:
         directories: study directory, or several, which are then compared first.
@@ -57,9 +61,26 @@ def write_report(
     studies = read_studies(directories)
     default = "comparison.html" if len(studies) > 1 else "index.html"
     target = Path(path) if path else studies[0].directory.reports / default
+    for study in studies:
+        _write_tables(study)
     target.parent.mkdir(parents=True, exist_ok=True)
     replace_text(target, report_html(studies, images=images, finalists=finalists, missing=missing))
     return target
+
+
+def study_sentences(study: StudyTables) -> list[str]:
+    """The three sentences of a study, or what keeps them from being said."""
+    return _safely_said(study, read_finalists(study))
+
+
+def _write_tables(study: StudyTables) -> None:
+    problems: list[str] = []
+    try:
+        write_tables(study, problems=problems)
+    except OSError as error:
+        problems.append(f"The tables cannot be written: {error}")
+    for problem in problems:
+        study.note("files", problem)
 
 
 def report_html(
@@ -114,8 +135,8 @@ def _sections_of(
         for ident, title, build in parts:
             add(ident, title, lambda build=build, ident=ident: build(study, lead + ident))  # type: ignore[misc]  # bound now
 
-    if trained_again:
-        add("finalists", "Trained again", lambda: _finalists(trained_again, f"{lead}finalists"))
+    if trained_again or study.finalists:
+        add("finalists", "Trained again", lambda: _finalists(study.finalists, trained_again, f"{lead}finalists"))
     add_all(SECTIONS)
     add_all([("cases", "Baseline against tuned", cases)])
     if images_of:
@@ -127,17 +148,35 @@ def _sections_of(
     return found
 
 
-def _finalists(trained: Finalists, ident: str) -> str:
+def _finalists(again: StudyTables | None, trained: Finalists | None, ident: str) -> str:
+    body = ""
+    if again is not None and (trained is None or trained.of_study):
+        tested = 0 if trained is None else len(trained.scores[["setting", "seed"]].drop_duplicates())
+        body = paragraph(progress_sentence(again, tested))
+    if trained is None:
+        return body
     scores = trained.scores if trained.retrained is None else trained.retrained
     search = trained.search if trained.retrained is not None else {}
-    return finalists(trained.conclude(), trained.baseline, search, scores, ident)
+    return finalists(trained.conclude(), trained.baseline, search, scores, ident) + body
 
 
 def _safely_said(study: StudyTables, trained_again: Finalists | None) -> list[str]:
     try:
-        return summary_sentences(study, trained_again.conclude() if trained_again else None)
+        return summary_sentences(study, _safely_concluded(study, trained_again))
     except Exception as error:  # noqa: BLE001 - as above: a damaged record must not cost the whole report
+        study.note("summary", f"The summary: {type(error).__name__}: {error}")
         return [f"{study.name} cannot be summed up: {type(error).__name__}: {error}"]
+
+
+def _safely_concluded(study: StudyTables, trained_again: Finalists | None) -> Conclusion | None:
+    if trained_again is None:
+        return None
+    try:
+        return trained_again.conclude()
+    except Exception as error:  # noqa: BLE001 - as above
+        study.note("summary", f"What was trained again: {type(error).__name__}: {error}")
+        none = pd.DataFrame()
+        return Conclusion(None, "What was trained again cannot be compared: its scores are damaged.", none, none)
 
 
 def _comparison(studies: Sequence[StudyTables]) -> Section:

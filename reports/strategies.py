@@ -5,10 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from components.save_decisions import read_decisions
 from reports.rows import rows_of
 from reports.study_tables import StudyTables
-from reports.tables import Directory, read_studies
+from reports.tables import Directories, Directory, read_studies, together
 from reports.text import drawn
 from tuning.record import trial_label
 
@@ -26,27 +25,51 @@ _COLUMNS = (
     "MiB kept",
     "soup",
 )
+TABLE_COLUMNS = (
+    "study",
+    "number",
+    "baseline",
+    "averaging",
+    "strategy",
+    "best_dice",
+    "saves",
+    "mib_written",
+    "waited_percent",
+    "kept",
+    "mib_kept",
+    "soup_size",
+)
 _NAMES = {"raw": "network", "ema": "EMA", "swa": "SWA", "soup": "soup"}
 
 
-def strategies_table(directory: Directory) -> pd.DataFrame:
+def strategies_table(directories: Directories) -> pd.DataFrame:
     """A row a trial: its strategy, what saving cost, what is kept.
 
     Args:
-        directory: study directory.
+        directories: study directory, or several.
 
     Returns:
-        Columns `number`, `baseline`, `averaging`, `strategy` (with its interval), `best_dice`, `saves`, `mib_written`,
-        `waited_percent` (of training, for saving), `kept` (checkpoints still there), `mib_kept` and `soup_size` (1
-        where a soup gained nothing, empty where none was tried).
+        Columns `study`, `number`, `baseline`, `averaging`, `strategy` (with its interval), `best_dice`, `saves`,
+        `mib_written`, `waited_percent` (of training, for saving), `kept` (checkpoints still there), `mib_kept` and
+        `soup_size` (1 where a soup gained nothing, empty where none was tried).
 
     Raises:
         StudyNotFoundError: there is no study.
     """
-    (study,) = read_studies(directory)
+    return together([_strategies(study) for study in read_studies(directories)])
+
+
+def _strategies(study: StudyTables) -> pd.DataFrame:
     sizes = study.epochs.groupby("number")["soup_size"].max() if "soup_size" in study.epochs else pd.Series(dtype=float)
-    rows = [_row(study, trial) | {"soup_size": sizes.get(trial.number)} for trial in rows_of(study.trials)]
-    return pd.DataFrame(rows)
+    there = study.checkpoints[study.checkpoints["kept"]]
+    kept = {int(number): (len(own), float(own.sum())) for number, own in there.groupby("number")["bytes"]}
+    saves = {row.number: row for row in rows_of(study.saves)}
+    rows = [
+        _row(study.settings, trial, saves[trial.number], kept.get(trial.number, (0, 0.0)))
+        | {"study": study.name, "soup_size": sizes.get(trial.number)}
+        for trial in rows_of(study.trials)
+    ]
+    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
 
 
 def averages_table(directory: Directory) -> pd.DataFrame:
@@ -85,41 +108,24 @@ def strategies_text(directory: Directory) -> str:
     return "\n\n".join(parts)
 
 
-def _row(study: StudyTables, trial: Any) -> dict[str, Any]:
-    folder = study.directory.trial(trial.number)
+def _row(study_settings: dict[str, Any], trial: Any, saves: Any, kept: tuple[int, float]) -> dict[str, Any]:
     chosen = {name.removeprefix("checkpoint."): value for name, value in trial.params.items() if "checkpoint." in name}
-    settings = study.settings["checkpoint"] | chosen
-    decisions = read_decisions(folder.decisions) if folder.decisions.exists() else []
-    waited, trained = (sum(getattr(d, name) for d in decisions) for name in ("seconds", "epoch_seconds"))
-    kept = folder.checkpoints()
+    settings = study_settings["checkpoint"] | chosen
     interval = f" of {settings['interval']}" if settings["strategy"] == "interval" else ""
     decay = f" {settings['ema_decay']:.3g}" if settings["averaging"] == "ema" else ""
+    seconds = saves.waited + saves.trained
     return {
         "number": trial.number,
         "baseline": trial.baseline,
         "averaging": settings["averaging"] + decay,
         "strategy": settings["strategy"] + interval,
         "best_dice": trial.best_dice,
-        "saves": sum(bool(decision.path) for decision in decisions),
-        "mib_written": sum(decision.bytes for decision in decisions) / _MIB,
-        "waited_percent": 100 * waited / (waited + trained) if waited + trained else 0.0,
-        "kept": len(kept),
-        "mib_kept": sum(line["bytes"] for line in kept) / _MIB,
+        "saves": saves.saves,
+        "mib_written": saves.bytes / _MIB,
+        "waited_percent": 100 * saves.waited / seconds if seconds else 0.0,
+        "kept": kept[0],
+        "mib_kept": kept[1] / _MIB,
     }
-
-
-_COLUMNS = (
-    "trial",
-    "averaging",
-    "strategy",
-    "best Dice",
-    "saves",
-    "MiB written",
-    "waited %",
-    "kept",
-    "MiB kept",
-    "soup",
-)
 
 
 def _cells(row: Any) -> list[str]:
@@ -138,14 +144,19 @@ def _cells(row: Any) -> list[str]:
 
 
 def _averages_text(averages: pd.DataFrame, trials: pd.DataFrame) -> str:
+    columns, rows = averages_rows(averages, trials)
+    return drawn(columns, [[str(label), *map(_short, values)] for label, *values in rows])
+
+
+def averages_rows(averages: pd.DataFrame, trials: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
+    """What `averages_table` gives, for people: heads of columns, and a row a trial with their means as the last."""
     labels = {
         number: trial_label(number, name) for number, name in zip(trials["number"], trials["baseline"], strict=True)
     }
     names = [name for name in averages.columns if name != "number"]
-    rows = [[labels[row["number"]], *(_short(row[name]) for name in names)] for _, row in averages.iterrows()]
+    rows = [[labels[row["number"]], *(row[name] for name in names)] for _, row in averages.iterrows()]
     means = [fmean(averages[name].dropna()) if averages[name].notna().any() else None for name in names]
-    titles = [_NAMES.get(name, f"{name} epoch") for name in names]
-    return drawn(("trial", *titles), [*rows, ["mean", *map(_short, means)]])
+    return ["trial", *(_NAMES.get(name, f"{name} epoch") for name in names)], [*rows, ["mean", *means]]
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.checking import as_numbers, is_epoch, is_number
 from reports.columns import Columns
 from reports.journal import read_entries
 from reports.reading import read_rows
@@ -27,6 +28,9 @@ TRIAL_COLUMNS = (
 )
 _TERM_PARTS = ("loss", "weight", "weighted", "gradient_norm", "gradient_share")
 _CASE_COLUMNS = ("study", "number", "baseline", "epoch", "case", "group", "class", "dice")
+_DECIDED = ("bytes", "seconds", "epoch_seconds")
+_NAMES = ("case", "group", "class")
+_NUMBERS = ("seconds", "lr", "train_loss", "soup_size", "val_", "dice_of_", *(f"{part}_" for part in _TERM_PARTS))
 _LOG_LINES = 20
 
 
@@ -58,7 +62,24 @@ class StudyTables:
     @property
     def problems(self) -> list[str]:
         """What could not be read, of the tables that were asked for so far."""
-        return [line for lines in self._problems.values() for line in lines]
+        again = self.__dict__.get("finalists")
+        return [line for lines in self._problems.values() for line in lines] + (again.problems if again else [])
+
+    def note(self, table: str, problem: str) -> None:
+        """Add what could not be read, once."""
+        if problem not in self._found(table):
+            self._found(table).append(problem)
+
+    @cached_property
+    def finalists(self) -> "StudyTables | None":
+        """The tables of the settings that were trained again; None where none were, or their record cannot be read."""
+        if not self.directory.finalists.exists():
+            return None
+        try:
+            return StudyTables(self.directory.finalists.root)
+        except (OSError, ValueError) as error:
+            self.note("finalists", str(error))
+            return None
 
     @cached_property
     def entries(self) -> list[TrialEntry]:
@@ -90,6 +111,10 @@ class StudyTables:
         table = columns.table()
         if table.empty:
             return pd.DataFrame(columns=["study", "number", "epoch", "val_dice"])
+        odd = [name for name in table.columns if name.startswith(_NUMBERS) and table[name].dtype.kind not in "iuf"]
+        table = as_numbers(table, odd, f"{self.directory.root / 'trials'}: metrics", self._found("epochs"))
+        if "val_dice" not in table:
+            table["val_dice"] = float("nan")
         table.insert(0, "study", self.name)
         return table
 
@@ -116,12 +141,34 @@ class StudyTables:
         for entry in self.entries:
             lines = self._by_epoch(self.directory.trial(entry.number).index, self._found("checkpoints"))
             for line in (lines[epoch] for epoch in sorted(lines)):
-                path = str(line.get("path", ""))
-                kept = bool(path) and (root / path).is_dir()
-                rows.append(
-                    (self.name, entry.number, line["epoch"], line.get("dice"), line.get("bytes", 0), path, kept)
-                )
-        return pd.DataFrame(rows, columns=list(names)).astype({"dice": float, "kept": bool})
+                path = line.get("path") or ""
+                if not isinstance(path, str):
+                    self.note("checkpoints", f"{self.directory.trial(entry.number).index}: a path is no text")
+                    path = ""
+                facts = (line["epoch"], line.get("dice"), line.get("bytes", 0), path, _is_there(root, path))
+                rows.append((self.name, entry.number, *facts))
+        table = pd.DataFrame(rows, columns=list(names)).astype({"kept": bool})
+        where = f"{root / 'trials'}: checkpoints"
+        return as_numbers(table, ["dice", "bytes"], where, self._found("checkpoints")).fillna({"bytes": 0.0})
+
+    @cached_property
+    def saves(self) -> pd.DataFrame:
+        """What deciding and saving cost each trial.
+
+        Returns:
+            Columns `number`, `saves`, `bytes` (written), `waited` and `trained` (seconds).
+        """
+        rows = []
+        for entry in self.entries:
+            path = self.directory.trial(entry.number).decisions
+            lines = read_rows(path, self._found("decisions"))
+            facts = [[line.get(name, 0) for name in _DECIDED] for line in lines]
+            known = [[value if is_number(value) else 0.0 for value in row] for row in facts]
+            if known != facts or not all(isinstance(line.get("path", ""), str) for line in lines):
+                self.note("decisions", f"{path}: values that make no sense left out")
+            sums = [float(sum(values)) for values in zip(*known, strict=True)] or [0.0] * len(_DECIDED)
+            rows.append((entry.number, sum(bool(line.get("path")) for line in lines), *sums))
+        return pd.DataFrame(rows, columns=["number", "saves", "bytes", "waited", "trained"])
 
     @cached_property
     def failures(self) -> pd.DataFrame:
@@ -150,18 +197,18 @@ class StudyTables:
         chosen = set(numbers)
         rows = [row for entry in self.entries if entry.number in chosen and entry.best for row in self._cases_of(entry)]
         table = pd.DataFrame(rows, columns=None if rows else list(_CASE_COLUMNS))
-        for name in table.columns.difference(list(_CASE_COLUMNS[:-1])):
-            table[name] = pd.to_numeric(table[name], errors="coerce")
-        return table
+        scores = list(table.columns.difference(list(_CASE_COLUMNS[:-1])))
+        return as_numbers(table, scores, f"{self.directory.root / 'trials'}: cases", self._found("cases"))
 
     def _cases_of(self, entry: TrialEntry) -> list[dict[str, Any]]:
         best = entry.best[0] if entry.best else 0
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        for row in read_rows(self.directory.trial(entry.number).cases, self._found("cases")):
-            if row.get("epoch") == best and "case" in row and "class" in row:
-                found.setdefault((str(row["case"]), str(row["class"])), {}).update(row)
+        path = self.directory.trial(entry.number).cases
+        for row in named_cases(read_rows(path, self._found("cases")), path, self._found("cases")):
+            if row["epoch"] == best:
+                found.setdefault((row["case"], row["class"]), {}).update(row)
         own = {"study": self.name, "number": entry.number, "baseline": entry.baseline}
-        return [{**own, **row} for row in found.values()]
+        return [{**own, **row, **own} for row in found.values()]
 
     def _trial_row(self, entry: TrialEntry, seconds: "pd.Series[float]", kept: dict[int, str]) -> dict[str, Any]:
         best_epoch, best_dice = entry.best or (None, None)
@@ -193,7 +240,24 @@ class StudyTables:
     def _by_epoch(path: Path, problems: list[str]) -> dict[int, dict[str, Any]]:
         """Row of each epoch; where an epoch was trained again, the later row counts."""
         rows = read_rows(path, problems)
-        found = {row["epoch"]: row for row in rows if isinstance(row.get("epoch"), int)}
-        if len(rows) > sum(isinstance(row.get("epoch"), int) for row in rows):
+        counted = [row for row in rows if is_epoch(row.get("epoch"))]
+        if len(rows) > len(counted):
             problems.append(f"{path}: rows without an epoch left out")
-        return found
+        return {row["epoch"]: row for row in counted}
+
+
+def named_cases(rows: list[dict[str, Any]], path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """The rows of scores that say of which epoch, case, group and class they are; of the others the number is noted."""
+    whole = [
+        row for row in rows if is_epoch(row.get("epoch")) and all(isinstance(row.get(name), str) for name in _NAMES)
+    ]
+    if len(rows) > len(whole):
+        problems.append(f"{path}: {len(rows) - len(whole)} rows without epoch, case, group or class left out")
+    return whole
+
+
+def _is_there(root: Path, path: str) -> bool:
+    try:
+        return bool(path) and (root / path).is_dir()
+    except (OSError, ValueError):  # no path at all, such as one of many thousand letters
+        return False

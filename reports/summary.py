@@ -57,7 +57,9 @@ def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
         lines.append(f"failed    {_label(row)}{kind}: {row.cause}")
         tail = study.trial(row.number).log_tail(_LOG_LINES)
         lines += [f"            {line}" for line in tail.splitlines()]
-    return lines + [f"{'tables' if index == 0 else '':<9} {path}" for index, path in enumerate(tables)]
+    if tables:
+        lines.append(f"tables    {tables[0].parent}: {', '.join(path.name for path in tables)}")
+    return lines
 
 
 def _last_clones(study: StudyDirectory) -> dict[int, str]:

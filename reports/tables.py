@@ -61,12 +61,12 @@ def load_trials(directories: Directories) -> pd.DataFrame:
     Example:
         >>> load_trials("studies/brain").sort_values("best_dice").tail(1)  # doctest: +SKIP
     """
-    return _together([study.trials for study in read_studies(directories)])
+    return together([study.trials for study in read_studies(directories)])
 
 
 def epochs_table(directories: Directories) -> pd.DataFrame:
     """A row an epoch and trial, with every metric and loss term; columns a trial lacks are empty."""
-    return _together([study.epochs for study in read_studies(directories)])
+    return together([study.epochs for study in read_studies(directories)])
 
 
 def terms_table(directories: Directories) -> pd.DataFrame:
@@ -76,17 +76,17 @@ def terms_table(directories: Directories) -> pd.DataFrame:
         Columns `study`, `number`, `epoch`, `term`, and what the trial recorded of it: `loss` (its mean), `weight`,
         `weighted` (both multiplied), `gradient_norm` and `gradient_share`.
     """
-    return _together([study.terms for study in read_studies(directories)])
+    return together([study.terms for study in read_studies(directories)])
 
 
 def checkpoints_table(directories: Directories) -> pd.DataFrame:
     """A row a checkpoint that was saved: `study`, `number`, `epoch`, `dice`, `bytes`, `path`, `kept` (or not)."""
-    return _together([study.checkpoints for study in read_studies(directories)])
+    return together([study.checkpoints for study in read_studies(directories)])
 
 
 def failures_table(directories: Directories) -> pd.DataFrame:
     """A row a failed trial: `study`, `number`, `baseline`, `cause`, `epochs` and the end of its `log`."""
-    return _together([study.failures for study in read_studies(directories)])
+    return together([study.failures for study in read_studies(directories)])
 
 
 def cases_table(directories: Directories) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def cases_table(directories: Directories) -> pd.DataFrame:
     Returns:
         Columns `study`, `number`, `baseline`, `epoch`, `case`, `group`, `class`, and each metric (NaN where undefined).
     """
-    return _together([study.cases for study in read_studies(directories)])
+    return together([study.cases for study in read_studies(directories)])
 
 
 def trials_csv(directories: Directories) -> str:
@@ -105,7 +105,8 @@ def trials_csv(directories: Directories) -> str:
     return str(table.to_csv(index=False))
 
 
-def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of the same table of several studies in one."""
     filled = [table for table in tables if not table.empty]
     if len(filled) <= 1:
         return filled[0].copy() if filled else tables[0].copy()

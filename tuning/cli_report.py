@@ -28,6 +28,18 @@ class ReportFormat(StrEnum):
     PDF = "pdf"
 
 
+class TableName(StrEnum):
+    """The tables of a study."""
+
+    TRIALS = "trials"
+    EPOCHS = "epochs"
+    TERMS = "terms"
+    CHECKPOINTS = "checkpoints"
+    FAILURES = "failures"
+    CASES = "cases"
+    STRATEGIES = "strategies"
+
+
 def report(
     directories: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="study directory, such as studies/brain, or several")
@@ -40,6 +52,9 @@ def report(
             "summary for a pull request; parquet: every table as a file; png, pdf: every figure as a file",
         ),
     ] = ReportFormat.HTML,
+    table: Annotated[
+        TableName | None, typer.Option("--table", help="which table, as table, csv, json, markdown or latex")
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="OUT", help="file (or folder, for parquet, png and pdf) to write")
     ] = None,
@@ -51,7 +66,6 @@ def report(
 ) -> None:
     """Report a study, or compare several, while they run and after; by default as an HTML file in the (first) study."""
     del debug
-    from reports import write_tables  # noqa: PLC0415
     from reports.tables import readable_studies  # noqa: PLC0415
 
     studies, left_out = readable_studies(directories)
@@ -62,29 +76,24 @@ def report(
     elif form in (ReportFormat.PARQUET, ReportFormat.PNG, ReportFormat.PDF):
         for path in _files(studies, to, form):
             typer.echo(path)
-        return
     else:
-        text = _text(studies, form)
+        text = _text(studies, form, table)
         if to is None:
             typer.echo(text, nl=False)
         else:
             to.write_text(text, encoding="utf-8")
             typer.echo(f"written: {to}", err=True)
-    for study in studies:
-        for path in write_tables(study):
-            typer.echo(f"written: {path}", err=True)
 
 
 def _html(
     studies: "Sequence[StudyTables]", to: Path | None, left_out: Sequence[str], *, images: bool, show: bool
 ) -> None:
-    from reports import read_finalists, write_report  # noqa: PLC0415
-    from reports.sentences import summary_sentences  # noqa: PLC0415
+    from reports import write_report  # noqa: PLC0415
+    from reports.report import study_sentences  # noqa: PLC0415
 
     written = write_report(studies, to, images=_load if images else None, missing=left_out)
     for study in studies:
-        again = read_finalists(study)
-        for line in summary_sentences(study, again.conclude() if again else None):
+        for line in study_sentences(study):
             typer.echo(line)
     typer.echo(f"report    {written}")
     if show:
@@ -92,19 +101,21 @@ def _html(
 
 
 def _files(studies: "Sequence[StudyTables]", to: Path | None, form: ReportFormat) -> list[Path]:
-    from reports.files import write_parquet  # noqa: PLC0415
+    from reports import write_tables  # noqa: PLC0415
     from reports.paper import write_figures  # noqa: PLC0415
 
     if form is ReportFormat.PARQUET:
-        return write_parquet(studies, to)
+        return write_tables(studies, to, "parquet")
     return write_figures(studies, to, "png" if form is ReportFormat.PNG else "pdf")
 
 
-def _text(studies: "Sequence[StudyTables]", form: ReportFormat) -> str:
+def _text(studies: "Sequence[StudyTables]", form: ReportFormat, table: TableName | None) -> str:
     from reports import report_markdown, table_text  # noqa: PLC0415
     from reports.strategies import strategies_text  # noqa: PLC0415
     from reports.summary import trials_text  # noqa: PLC0415
 
+    if table is not None:
+        return _one_table(studies, form, table)
     if form is ReportFormat.MARKDOWN:
         return report_markdown(studies)
     if form is ReportFormat.LATEX:
@@ -115,6 +126,14 @@ def _text(studies: "Sequence[StudyTables]", form: ReportFormat) -> str:
     if form is ReportFormat.TABLE:
         text += "".join(f"\n{found}\n" for study in studies if (found := strategies_text(study)))
     return text
+
+
+def _one_table(studies: "Sequence[StudyTables]", form: ReportFormat, table: TableName) -> str:
+    from reports import table_text  # noqa: PLC0415
+    from reports.files import TABLES  # noqa: PLC0415
+
+    found = TABLES[table.value](studies)
+    return found.to_string(index=False) + "\n" if form is ReportFormat.TABLE else table_text(found, form.value)
 
 
 def _load(study: "StudyTables") -> "Sequence[SegmentationData]":

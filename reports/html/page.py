@@ -42,7 +42,7 @@ def page(title: str, sentences: Sequence[str], sections: Sequence[Section]) -> s
         f'<header><h1>{text(title)}</h1><p class="note">Made by segtune on {made}. This file needs no network.</p>'
         f'<div class="summary" id="summary" role="doc-abstract">{"".join(paragraph(line) for line in sentences)}</div>'
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header><main id="content">{bodies}</main>'
-        "<footer>Dice is that on validation unless said otherwise. The command writes the tables beside this file."
+        "<footer>Dice is that on validation unless said otherwise. All rows stand as CSV in the study's folder report."
         f"</footer>{scripts}</body></html>"
     )
 

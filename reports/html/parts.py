@@ -77,7 +77,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     more = (
-        f"; the first {rows_shown} of {len(rows)}, all are in the tables beside the report"
+        f"; the first {rows_shown} of {len(rows)}, all are in the tables in the study's folder report"
         if len(rows) > rows_shown
         else ""
     )

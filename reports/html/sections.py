@@ -21,6 +21,7 @@ from reports.rows import rows_of
 from reports.sampling import sample_trials
 from reports.sentences import best_of, loss_words
 from reports.settings import loss_weights, settings_table
+from reports.strategies import averages_rows, averages_table, strategies_table
 from reports.study_tables import StudyTables
 from reports.summary import describe_settings
 from tuning.record import trial_label
@@ -161,15 +162,41 @@ def kinds(study: StudyTables, ident: str) -> str:
             each = found[["mib_written", "mib_kept"]].div(found["trials"], axis=0).assign(strategy=found["kind"])
             caption = "What each checkpoint strategy wrote and kept, in MiB a trial."
             body += figure(f"{ident}-strategies", strategy_costs(each), caption)
-    return body
+    return body + _saves(study) + _averages(study)
+
+
+def _saves(study: StudyTables) -> str:
+    """What saving cost, a row a strategy."""
+    rows = []
+    for (strategy, averaging), own in strategies_table(study).groupby(["strategy", "averaging"], sort=False):
+        name = strategy if averaging == "none" else f"{strategy}, {averaging}"
+        saves, kept = float(own["saves"].mean()), float(own["kept"].mean())
+        rows.append([name, len(own), saves, float(own["waited_percent"].mean()), kept, float(own["mib_kept"].mean())])
+    columns = ("strategy", "trials", "saves", "% of time waited", "checkpoints kept", "MiB kept")
+    return table(columns, rows, "What saving cost each trial, in the mean")
+
+
+def _averages(study: StudyTables) -> str:
+    """The averages of weights beside the network itself, where the study compared them."""
+    averages = averages_table(study)
+    if averages.empty:
+        return ""
+    columns, rows = averages_rows(averages, study.trials)
+    caption = "Averages of the same training: Dice at its end"
+    return table(columns, [rows[-1], *rows[:-1]], caption, rows_shown=12)
 
 
 def failures(study: StudyTables, _ident: str) -> str:
-    """Failed trials with the end of their logs."""
+    """Failed trials, and failed trainings of finalists, with the end of their logs."""
+    body = _failed(study, "trials") + (_failed(study.finalists, "trainings of finalists") if study.finalists else "")
+    return body or paragraph("No trial failed.")
+
+
+def _failed(study: StudyTables, noun: str) -> str:
     found = study.failures
     if found.empty:
-        return paragraph("No trial failed.")
-    body = paragraph(f"{len(found)} of {len(study.trials)} trials failed.", "warning")
+        return ""
+    body = paragraph(f"{len(found)} of {len(study.trials)} {noun} failed.", "warning")
     for row in rows_of(found.head(CURVES // 5)):
         log = preformatted(str(row.log)) if row.log else paragraph("Its log is empty or missing.")
         body += folded(f"{trial_label(row.number, row.baseline)}: {row.cause or 'no cause was recorded'}", log)
@@ -178,19 +205,27 @@ def failures(study: StudyTables, _ident: str) -> str:
 
 
 def cost(study: StudyTables, _ident: str) -> str:
-    """What the study cost."""
+    """What the search cost, and beside it the finalists."""
+    columns, rows = ["what", "search"], _costs(study)
+    if study.finalists:
+        columns.append("finalists")
+        rows = [[*row, other[1]] for row, other in zip(rows, _costs(study.finalists), strict=True)]
+    return table(columns, rows, "Costs over all trials and attempts")
+
+
+def _costs(study: StudyTables) -> list[list[object]]:
     found = costs_of(study)
     planned = found.epochs + found.spared_epochs
-    rows: list[list[object]] = [
+    return [
         ["training and validation", duration(found.seconds)],
         [f"{found.device} time", f"{found.device_seconds:,.0f} s"],
         ["epochs trained", f"{found.epochs:,}"],
         ["epochs spared by early stopping", f"{found.spared_epochs:,} of {planned:,}"],
         ["checkpoints written", f"{found.bytes_written / _MIB:,.1f} MiB"],
         ["checkpoints kept", f"{found.bytes_kept / _MIB:,.1f} MiB"],
+        ["failed trials", int((study.trials["state"] == "failed").sum())],
+        ["attempts", sum(event.get("event") == "start" for event in study.attempts)],
     ]
-    attempts = sum(event.get("event") == "start" for event in study.attempts)
-    return table(("what", "how much"), [*rows, ["attempts", attempts]], "Costs over all trials and attempts")
 
 
 def _axes(scored: pd.DataFrame, ident: str) -> str:

@@ -1,5 +1,6 @@
 """The comparison in a sentence: who won, or plainly that no one did."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -50,7 +51,11 @@ def conclude(scores: pd.DataFrame, baseline: str, *, value: str = "dice", confid
         return Conclusion(None, "Nothing to compare: there is only the baseline.", means, comparisons)
     best = str(means[means["setting"] != baseline]["setting"].iloc[0])
     row = against.to_dict("index")[best]
-    gain = f"{row['difference']:+.4f} ({100 * confidence:.0f} % interval {row['low']:+.4f} to {row['high']:+.4f})"
+    if math.isnan(row["difference"]):
+        sentence = f"No significant winner: {best} and {baseline} have no scored case in common."
+        return Conclusion(None, sentence, means, comparisons)
+    interval = f"{100 * confidence:.0f} % interval {row['low']:+.4f} to {row['high']:+.4f}"
+    gain = f"{row['difference']:+.4f} ({'no interval' if math.isnan(row['low']) else interval})"
     size = f"{row['groups']} groups, {row['seeds']} seed{'' if row['seeds'] == 1 else 's'}"
     if row["claim"]:
         others = comparisons[(comparisons["first"] == best) | (comparisons["second"] == best)]
@@ -63,7 +68,8 @@ def conclude(scores: pd.DataFrame, baseline: str, *, value: str = "dice", confid
         sentence = f"{best} beats {baseline}: {gain}, p {_p(row['p_corrected'])} corrected, {size}.{beaten}"
         return Conclusion(best, sentence, means, comparisons)
     if row["groups"] < MIN_GROUPS:
-        why = f"no claim is made on {row['groups']} independent groups (at least {MIN_GROUPS} are needed)"
+        units = f"{row['groups']} independent group{'' if row['groups'] == 1 else 's'}"
+        why = f"no claim is made on {units} (at least {MIN_GROUPS} are needed)"
     elif row["seeds"] < MIN_SEEDS:
         why = f"no claim is made on {row['seeds']} seed (at least {MIN_SEEDS} are needed)"
     else:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from tests.report_studies import StudyWriter
+from tests.report_studies import StudyWriter, write_finalists
 from tuning.cli import app
 from tuning.errors import StudyNotFoundError
 
@@ -30,7 +30,9 @@ def test_the_default_is_a_page_and_its_three_sentences(study: Path) -> None:
     lines = report(study, "--no-images").splitlines()
     assert lines[0].startswith("written: 1 setting and 1 baseline were trained on discs (2 finished)")
     assert lines[-1] == f"report    {study / 'report' / 'index.html'}"
-    assert (study / "report" / "trials.csv").is_file()
+    tables = sorted(path.stem for path in (study / "report").glob("*.csv"))
+    assert tables == ["cases", "checkpoints", "epochs", "failures", "strategies", "terms", "trials"]
+    assert len(lines) == 4
     assert "This could not be drawn" not in (study / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -51,6 +53,25 @@ def test_text_goes_to_standard_output_or_a_file(study: Path, tmp_path: Path, for
     assert (tmp_path / "out").read_text(encoding="utf-8") in text
 
 
+@pytest.mark.parametrize("table", ["trials", "epochs", "terms", "checkpoints", "failures", "cases", "strategies"])
+def test_each_table_is_had_in_each_form(study: Path, table: str) -> None:
+    for form, part in (
+        ("csv", "study,number"),
+        ("json", "["),
+        ("markdown", "| study | number |"),
+        ("latex", "tabular"),
+    ):
+        assert part in report(study, "--table", table, "--format", form)
+
+
+def test_a_damaged_record_of_finalists_costs_neither_sentences_nor_page(study: Path) -> None:
+    write_finalists(study)
+    (study / "finalists" / "study.yaml").write_text("format: [1\n")
+    lines = report(study, "--no-images").splitlines()
+    assert len(lines) == 4
+    assert "finalists/study.yaml: is damaged" in (study / "report" / "index.html").read_text(encoding="utf-8")
+
+
 def test_tables_of_several_studies_are_one(study: Path, tmp_path: Path) -> None:
     other = StudyWriter(tmp_path / "other").write()
     assert [row["study"] for row in json.loads(report(study, other, "--format", "json"))] == ["study", "study"]
@@ -60,6 +81,7 @@ def test_tables_of_several_studies_are_one(study: Path, tmp_path: Path) -> None:
         "checkpoints",
         "epochs",
         "failures",
+        "strategies",
         "terms",
         "trials",
     ]

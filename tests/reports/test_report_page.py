@@ -9,7 +9,7 @@ import pytest
 
 from components.errors import InvalidInputError
 from reports import Finalists, StudyTables, report_html, report_markdown, summary_sentences, write_report
-from tests.report_studies import StudyWriter, write_large_study
+from tests.report_studies import StudyWriter, write_finalists, write_large_study
 from tests.reports_scores import noisy_scores
 
 _MARKED = "<script>alert('x')</script>"
@@ -157,3 +157,39 @@ def test_finalists_come_first_with_what_may_be_claimed(tmp_path: Path) -> None:
     assert "better beats base: +0.0" in page
     assert "What the search had promised" in page
     assert "better beats base" in report_markdown(root, finalists=finalists)
+
+
+def test_what_finalists_cost_and_how_they_failed_is_shown(tmp_path: Path) -> None:
+    root = complete(tmp_path / "study").write()
+    write_finalists(root, failed=1)
+    page = without_scripts(report_html(root))
+    assert "3 of 4 trainings were scored on cases held out (1 failed)." in page
+    assert "1 of 4 trainings of finalists failed." in page
+    assert "baseline dice, seed 1002: the loss is NaN" in page
+    assert '<th scope="row">epochs trained</th><td>47</td><td>8</td>' in page
+    assert "What the search had promised" in page
+
+
+def test_finalists_that_are_not_tested_yet_are_said_to_be_so(tmp_path: Path) -> None:
+    root = complete(tmp_path / "study").write()
+    write_finalists(root)
+    for path in (root / "finalists" / "trials").glob("b0[2-4]/test.jsonl"):
+        path.unlink()
+    assert "Nothing to compare yet: baseline dice has no score on cases held out." in report_markdown(root)
+    (root / "finalists" / "trials" / "b01" / "test.jsonl").unlink()
+    page = without_scripts(report_html(root))
+    assert "0 of 4 trainings were scored on cases held out." in page
+    assert "could not be drawn" not in page
+
+
+def test_saving_and_averages_have_their_tables(tmp_path: Path) -> None:
+    root = complete(tmp_path / "study").write()
+    for path in (root / "trials").glob("*/metrics.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        averaged = [row | {"dice_of_raw": row["val_dice"], "dice_of_ema": 0.75} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in averaged))
+    page = without_scripts(report_html(root))
+    assert '<th scope="row">best</th><td class="number">13</td>' in page
+    assert "% of time waited" in page
+    for head in ("best epoch", "last epoch", "EMA"):
+        assert f">{head}</th>" in page

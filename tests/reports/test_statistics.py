@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components.errors import InvalidInputError
+from reports.rows import rows_of
 from reports.statistics import (
     compare_settings,
     conclude,
@@ -129,6 +130,29 @@ def test_the_gap_of_the_search_is_what_it_promised_too_much() -> None:
     scores = scores_table({"a": [[0.8, 0.8], [0.82, 0.82]], "b": [[0.7, 0.7], [0.7, 0.7]]})
     gaps = winners_curse({"a": 0.85, "b": 0.7, "never": 0.9}, scores).set_index("setting")["gap"]
     assert gaps.to_dict() == {"a": pytest.approx(0.04), "b": pytest.approx(0.0)}
+
+
+def test_the_gap_averages_both_sides_over_cases_as_the_search_does() -> None:
+    large = [{"case": f"a{index}", "group": "a", "dice": 0.9} for index in range(9)]
+    scores = pd.DataFrame(
+        [{"setting": "s", "seed": 1, **row} for row in [*large, {"case": "b", "group": "b", "dice": 0.5}]]
+    )
+    searched = 0.86  # the mean of the ten cases; that of the two groups is 0.7
+    assert winners_curse({"s": searched}, scores)["gap"].tolist() == [pytest.approx(0.0)]
+    trainings = pd.DataFrame({"setting": "s", "seed": [1, 2], "dice": [0.84, 0.86]})
+    (row,) = rows_of(winners_curse({"s": searched}, trainings))
+    assert (row.retrained, row.gap) == (pytest.approx(0.85), pytest.approx(0.01))
+    assert row.low < 0.85 < row.high
+
+
+def test_what_cannot_be_compared_is_said_in_words() -> None:
+    scores = scores_table({"base": [[0.8, math.nan]], "a": [[math.nan, 0.9]]})
+    assert conclude(scores, "base").sentence == "No significant winner: a and base have no scored case in common."
+    one = scores_table({"base": [[0.8]], "a": [[0.9]]})
+    assert conclude(one, "base").sentence == (
+        "No significant winner: a against base +0.1000 (no interval); no claim is made on 1 independent group (at "
+        "least 6 are needed)."
+    )
 
 
 def test_means_say_how_much_seeds_differ() -> None:
