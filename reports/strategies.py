@@ -62,10 +62,10 @@ def strategies_table(directories: Directories) -> pd.DataFrame:
 def _strategies(study: StudyTables) -> pd.DataFrame:
     sizes = study.epochs.groupby("number")["soup_size"].max() if "soup_size" in study.epochs else pd.Series(dtype=float)
     there = study.checkpoints[study.checkpoints["kept"]]
-    kept = {int(number): (len(own), float(own.sum())) for number, own in there.groupby("number")["bytes"]}
+    count, size = (there.groupby("number")["bytes"].agg(how).to_dict() for how in ("size", "sum"))
     saves = {row.number: row for row in rows_of(study.saves)}
     rows = [
-        _row(study.settings, trial, saves[trial.number], kept.get(trial.number, (0, 0.0)))
+        _row(study.settings, trial, saves[trial.number], (count.get(trial.number, 0), size.get(trial.number, 0.0)))
         | {"study": study.name, "soup_size": sizes.get(trial.number)}
         for trial in rows_of(study.trials)
     ]
