@@ -114,31 +114,17 @@ class DiceCounts:
             InvalidInputError: nothing was counted, or a scored class occurs in no case, neither in truth nor in
                 prediction.
         """
+        return score_counts(self.counts(), self._scored)
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """TP, FP and FN so far, `(cases, classes, 3)`.
+
+        Raises:
+            InvalidInputError: nothing was counted.
+        """
         if not self._counts:
             raise InvalidInputError("Dice of no case at all: the split is empty. Hint: check how the data is split.")
-        counts = np.concatenate(self._counts)
-        tp, fp, fn = np.moveaxis(counts, -1, 0)
-        denominator = 2 * tp + fp + fn
-        defined = denominator > 0
-        scored = np.ones(tp.shape[1], dtype=bool) if self._scored is None else self._scored
-        empty = np.flatnonzero(scored & ~defined.any(axis=0))
-        if empty.size:
-            raise InvalidInputError(
-                f"Dice is undefined: foreground class(es) {(empty + 1).tolist()} occur in no case, neither in the "
-                "masks nor in the predictions. Hint: the split needs at least one case of each class."
-            )
-        per_case = np.full(tp.shape, np.nan)
-        per_case[defined] = 2 * tp[defined] / denominator[defined]
-        # A class that is not scored may have no defined case, and nanmean would warn of it.
-        per_class = np.nansum(per_case, axis=0) / np.maximum(defined.sum(axis=0), 1)
-        per_class[~scored] = np.nan
-        return DiceScores(
-            mean=float(per_class[scored].mean()),
-            per_class=tuple(float(value) for value in per_class),
-            per_case=per_case,
-            undefined=int((~defined[:, scored]).sum()),
-            counts=counts,
-        )
+        return np.concatenate(self._counts)
 
     def _as_masks(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return predicted and true foreground, bool `(B, classes, *spatial)`, both False at ignored pixels."""
@@ -156,6 +142,40 @@ class DiceCounts:
             return predicted, true
         valid = valid_pixels(target, self._ignore_index, logits.shape[1] if indices else None)
         return predicted & valid, true & valid
+
+
+def score_counts(counts: npt.NDArray[np.int64], scored: npt.NDArray[np.bool_] | None = None) -> DiceScores:
+    """Dice of counts.
+
+    Args:
+        counts: `(cases, classes, 3)` of TP, FP and FN.
+        scored: one flag per class, whether it counts; None for all.
+
+    Raises:
+        InvalidInputError: a scored class occurs in no case, neither in truth nor in prediction.
+    """
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    denominator = 2 * tp + fp + fn
+    defined = denominator > 0
+    scored = np.ones(tp.shape[1], dtype=bool) if scored is None else scored
+    empty = np.flatnonzero(scored & ~defined.any(axis=0))
+    if empty.size:
+        raise InvalidInputError(
+            f"Dice is undefined: foreground class(es) {(empty + 1).tolist()} occur in no case, neither in the "
+            "masks nor in the predictions. Hint: the split needs at least one case of each class."
+        )
+    per_case = np.full(tp.shape, np.nan)
+    per_case[defined] = 2 * tp[defined] / denominator[defined]
+    # A class that is not scored may have no defined case, and nanmean would warn of it.
+    per_class = np.nansum(per_case, axis=0) / np.maximum(defined.sum(axis=0), 1)
+    per_class[~scored] = np.nan
+    return DiceScores(
+        mean=float(per_class[scored].mean()),
+        per_class=tuple(float(value) for value in per_class),
+        per_case=per_case,
+        undefined=int((~defined[:, scored]).sum()),
+        counts=counts,
+    )
 
 
 def _checked_flags(scored: Sequence[bool]) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from components.errors import InvalidInputError
@@ -46,6 +47,26 @@ class SlidingWindow:
         if len(sizes) != len(self.size):
             raise InvalidInputError(f"training.window: found {list(self.size)}, the images have {len(sizes)} axes.")
         return all(size <= part for size, part in zip(sizes, self.size, strict=True))
+
+
+def extended(images: Tensor, divisor: int) -> Tensor:
+    """Images continued at their ends by mirroring, along each spatial axis, to a multiple of a number.
+
+    Args:
+        images: `(B, C, *spatial)`.
+        divisor: of every size.
+
+    Example:
+        >>> extended(torch.arange(3.0).view(1, 1, 3), 4).tolist()
+        [[[0.0, 1.0, 2.0, 2.0]]]
+    """
+    for axis in range(2, images.ndim):
+        size = images.shape[axis]
+        missing = -size % divisor
+        if missing:
+            places = torch.arange(size + missing, device=images.device) % (2 * size)
+            images = images.index_select(axis, torch.where(places < size, places, 2 * size - 1 - places))
+    return images
 
 
 def predict(model: nn.Module, images: Tensor, window: SlidingWindow | None = None) -> Tensor:

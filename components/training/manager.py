@@ -11,26 +11,25 @@ from torch.optim import Optimizer
 
 from components.checkpoints import CheckpointRecord
 from components.checkpoints.format import Stateful
-from components.data import SegmentationData, StandardAugmentation, augmented, training_batches
-from components.dotted import import_object
+from components.data import SegmentationData
 from components.errors import CheckpointNotFoundError, InvalidInputError
 from components.losses import CombinedLoss, LossManager
-from components.losses.deep_supervision import outputs_of
-from components.training.acceleration import accelerate
 from components.training.configuration import TrainingConfiguration, training_presets
-from components.training.evaluation import evaluate
 from components.training.history import Row, TrainingHistory
 from components.training.limits import TrainingLimits
 from components.training.loop import train_epoch
-from components.training.optimizers import build_lr_schedule, build_optimizer
-from components.training.precision import autocast, choose_precision
+from components.training.memory import memory_hinted
+from components.training.named import named_step
+from components.training.parts import TrainingParts
+from components.training.precision import device_of
 from components.training.running import RunningScores
 from components.training.seeds import seed_everything
-from components.training.setup import Config, as_configuration, build_checkpoint_manager
-from components.training.stepper import Stepper
+from components.training.setup import Config, as_configuration, build_checkpoint_manager, training_seed
+from components.training.validating import Validator, checked, epoch_batches
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 _LIMITS = "limits"  # in a checkpoint's metadata
+_DIVISOR = 16  # as by default in a study, model.divisor
 
 
 class TrainingManager:
@@ -43,6 +42,8 @@ class TrainingManager:
             a ready-made one under `preset`.
         tensorboard: also write files for TensorBoard.
         report: told a line for each epoch of `fit`; None keeps silent.
+        divisor: that sizes of images must be multiples of for the network; images are continued to one by mirroring in
+            validation, and where `fit` makes the batches.
 
     Attributes:
         configuration: the settings.
@@ -69,6 +70,7 @@ class TrainingManager:
         *,
         tensorboard: bool = False,
         report: Callable[[str], object] | None = print,
+        divisor: int = _DIVISOR,
     ) -> None:
         self.configuration = as_configuration(config)
         folder = Path(model_dir)
@@ -80,12 +82,12 @@ class TrainingManager:
         self.history = TrainingHistory(
             folder / f"{model_name}_history.jsonl", folder / "tensorboard" / model_name if tensorboard else None
         )
-        self._report = report
+        self._report, self._divisor = report, divisor
+        self._validator = Validator(self.configuration, self.loss, divisor)
+        self._step = named_step(self.configuration.training.step)
         self._limits = self._new_limits()
-        self._model: nn.Module | None = None
-        self._optimizer: Optimizer | None = None
-        self._scheduler: Any = None
-        self._stepper: Stepper | None = None
+        self._parts: TrainingParts | None = None
+        self._started = 0.0
         self._begin_epoch()
 
     @staticmethod
@@ -101,33 +103,15 @@ class TrainingManager:
         Args:
             model: network from images to logits, on the device that trains it.
             optimizer: of its weights.
-            scheduler: of the learning rate, stepped once an epoch by `fit`.
-        """
-        training, device = self.configuration.training, next(model.parameters()).device
-        self._model, self._precision = accelerate(model), choose_precision(training.precision, device)
-        self.loss.to(device)
-        self._optimizer = optimizer or build_optimizer(
-            training.optimizer,
-            model.parameters(),
-            lr=training.lr,
-            weight_decay=training.weight_decay,
-            momentum=training.momentum,
-            undecayed=self.loss_schedule.parameters(),
-        )
-        if scheduler is None and optimizer is None:
-            scheduler = build_lr_schedule(
-                training.lr_schedule, self._optimizer, epochs=training.epochs, warmup=training.warmup
-            )
-        self._scheduler = scheduler
-        self._stepper = Stepper(
-            self._optimizer,
-            clip_norm=training.clip_norm,
-            accumulate=training.accumulate,
-            max_bad_steps=training.max_bad_steps,
-            precision=self._precision,
-            device=device.type,
-        )
+            scheduler: of the learning rate of that optimiser, stepped once an epoch by `fit`.
 
+        Raises:
+            InvalidInputError: the scheduler belongs to another optimiser.
+        """
+        known = self._parts is not None and self._parts.model is model
+        self._parts = TrainingParts(self.configuration, model, self.loss_schedule, optimizer, scheduler, compiled=known)
+
+    @memory_hinted()
     def train_step(
         self,
         model: nn.Module,
@@ -137,34 +121,31 @@ class TrainingManager:
     ) -> dict[str, float]:
         """Train on one batch.
 
+        With `training.accumulate` every so many calls make a step, each batch weighed by its cases. What is left at the
+        end of an epoch makes one too, before the first `validate_step`, or `save_checkpoint` or `log_epoch`.
+
         Args:
-            model: network from images to logits.
+            model: network from images to logits, or to several, as in `train_epoch`.
             batch: images `(B, C, *spatial)` and masks as the loss's mode has them.
             optimizer: that steps.
             device: that trains.
 
         Returns:
-            `loss`, `loss_<term>` and `dice` of this batch; `train_loss` and `train_dice` of the epoch so far.
+            `loss`, `loss_<term>` and `dice` of this batch; `train_loss`, `train_loss_<term>` and `train_dice` of the
+            epoch so far, without batches that were left out since their loss was not finite.
 
         Raises:
             NonFiniteLossError: more steps of this epoch are not finite than the configuration leaves out.
         """
-        if self._stepper is None or optimizer is not self._optimizer:
-            self.setup_training(model, optimizer, self._scheduler)
-        stepper = self._needed_stepper()
-        model.train()
+        parts = self._parts
+        if parts is None or optimizer is not parts.optimizer:
+            kept = None if parts is None else parts.scheduler
+            self.setup_training(model, optimizer, kept if getattr(kept, "optimizer", None) is optimizer else None)
+        self._started = self._started or time.perf_counter()
         images, masks = (part.to(device) for part in batch)
-        for _ in stepper.grouped([batch]):
-            with autocast(images.device, self._precision):
-                logits = outputs_of(model(images), axes=images.ndim)[0]
-            parts = self.loss.breakdown(logits.float(), masks)
-            if stepper.backward(parts, 1.0, {"images": images, "logits": logits, "target": masks}):
-                stepper.step()
-        loss = float(parts.total.detach())
-        terms = {f"loss_{name}": float(value) for name, value in parts.terms.items()}
-        return {"loss": loss, **terms, **self._train.add(loss, logits.detach(), masks), **self._train.so_far("train_")}
+        return self._needed("train_step").train_batch(model, self.loss, images, masks, self._train)
 
-    @torch.no_grad()
+    @memory_hinted()
     def validate_step(
         self, model: nn.Module, batch: tuple[Tensor, Tensor], device: torch.device | str = "cpu"
     ) -> dict[str, float]:
@@ -176,15 +157,15 @@ class TrainingManager:
             device: that computes.
 
         Returns:
-            `val_loss` and `val_dice` over all batches of this epoch so far, each case counting once; after the last
-            batch they are those of the epoch.
+            Over all batches of this epoch so far, each case counting once: `val_loss`, `val_loss_<term>`; `val_dice`,
+            `val_iou`, `val_precision` and `val_recall`, of each class too; in binary and multilabel the threshold of
+            the best Dice, `val_threshold`, and `val_dice_tuned`. While no mask and no prediction holds any foreground,
+            the losses alone. After the last batch they are those of the epoch.
         """
-        model.eval()
+        if self._parts is not None:
+            self._parts.steps.finish()
         images, masks = (part.to(device) for part in batch)
-        with autocast(images.device, choose_precision(self.configuration.training.precision, images.device)):
-            logits = outputs_of(model(images), axes=images.ndim)[0]
-        self._val.add(float(self.loss.breakdown(logits.float(), masks).total), logits, masks)
-        return dict(self._val.so_far("val_"))
+        return self._validator.batch(model, images, masks)
 
     def log_epoch(self, epoch: int, train_metrics: Mapping[str, Any], val_metrics: Mapping[str, Any]) -> Row:
         """Write an epoch into the history, and begin the next one.
@@ -199,9 +180,13 @@ class TrainingManager:
         """
         row = {**_prefixed(train_metrics, "train_"), **_prefixed(val_metrics, "val_")}
         row |= {f"weight_{name}": value for name, value in self.loss.weights.items()}
+        if self._parts is not None:
+            row |= self._parts.end_epoch(epoch)
+        row["seconds"] = time.perf_counter() - self._started if self._started else 0.0
         self.history.add(epoch, row)
         counted_from_0 = self.history.rows[0]["epoch"] == 0
-        self.loss_schedule.step(epoch + counted_from_0, row)
+        trained = {name.removeprefix("train_"): row[name] for name in row if name.startswith("train_")}
+        self.loss_schedule.step(epoch + counted_from_0, trained)
         self._begin_epoch()
         return {"epoch": epoch, **row}
 
@@ -212,17 +197,21 @@ class TrainingManager:
             InvalidInputError: there is nothing to save yet.
             CheckpointError: it cannot be written.
         """
-        if self._model is None:
-            raise InvalidInputError("save_checkpoint: no network yet. Hint: call setup_training first.")
+        self._needed("save_checkpoint").steps.finish()
+        return self._save(epoch, metrics)
+
+    def _save(self, epoch: int, metrics: Mapping[str, Any], forced: str = "") -> Path | None:
+        parts = self._needed("save_checkpoint")
         return self.checkpoints.save_checkpoint(
-            self._model,
-            self._optimizer,
-            self._scheduler,
+            parts.model,
+            parts.optimizer,
+            parts.scheduler,
             epoch,
             metrics,
-            scaler=self._needed_stepper().scaler,
+            scaler=parts.stepper.scaler,
             loss_schedule=self.loss_schedule,
             metadata={_LIMITS: self._limits.state_dict()},
+            forced=forced,
         )
 
     def load_checkpoint(self, which: str | int | Path = "best", *, rng: bool = False) -> CheckpointRecord:
@@ -231,15 +220,17 @@ class TrainingManager:
         Raises:
             CheckpointNotFoundError: there is none.
         """
+        parts = self._needed("load_checkpoint")
         record = self.checkpoints.load_checkpoint(
             which,
-            self._model,
-            self._optimizer,
-            self._scheduler,
-            scaler=self._needed_stepper().scaler,
+            parts.model,
+            parts.optimizer,
+            parts.scheduler,
+            scaler=parts.stepper.scaler,
             loss_schedule=self.loss_schedule,
             rng=rng,
         )
+        parts.loaded(record.epoch, (record.metadata.get("config") or {}).get("training", {}))
         if _LIMITS in record.metadata:
             self._limits.load_state_dict(record.metadata[_LIMITS], record.epoch)
         return record
@@ -252,6 +243,9 @@ class TrainingManager:
         resume: bool = True,
     ) -> list[Row]:
         """Train until the budget is used up, or a limit of the configuration is reached.
+
+        A training that has ended goes on where its limits were raised, its learning rate as the schedule over the new
+        budget has it; otherwise it ends at once.
 
         On the CPU, a training that was killed and is called again ends as one that was not, from its last checkpoint on
         (the strategy `epoch` has one of each), if its data come from `SegmentationData` or a `DataLoader` without
@@ -270,26 +264,26 @@ class TrainingManager:
             InvalidInputError: `setup_training` was not called, or there is nothing to validate on.
             NonFiniteLossError: too many steps of an epoch were not finite.
         """
-        model, stepper = self._model, self._needed_stepper()
-        if model is None or self._optimizer is None:
-            raise InvalidInputError("fit: no network yet. Hint: call setup_training first.")
+        parts = self._needed("fit")
+        data = train if isinstance(train, SegmentationData) else None
+        made = None if data is None else epoch_batches(data, self.configuration, device_of(parts.model), self._divisor)
         self._limits = self._new_limits()
-        seed_everything(self.configuration.training.seed)
-        epoch = self._resume() if resume else 0
-        while not self._limits.ended:
-            epoch, started = epoch + 1, time.perf_counter()
-            batches = self._batches(train, epoch) if isinstance(train, SegmentationData) else train
-            trained = train_epoch(
-                model, self.loss, self._optimizer, batches, epoch=epoch, precision=self._precision, stepper=stepper
-            )
-            row = self.log_epoch(epoch, trained, self._validate(model, train, val))
-            if self._scheduler is not None:
-                self._scheduler.step()
-            self._limits.ends_after(epoch, float(row["val_dice"]), time.perf_counter() - started)
-            saved = self.save_checkpoint(epoch, row)
-            if self._report is not None:
-                self._report(_line(row, self._limits, saved))
-        self.checkpoints.close()
+        seed_everything(training_seed(self.configuration))
+        with self.checkpoints, memory_hinted():
+            epoch = self._resume(resume=resume)
+            while not self._limits.ended:
+                epoch, self._started = epoch + 1, time.perf_counter()
+                trained = train_epoch(
+                    parts.model,
+                    self.loss,
+                    parts.optimizer,
+                    train if made is None else made.of(epoch),  # type: ignore[arg-type]  # batches where it is no data
+                    epoch=epoch,
+                    precision=parts.precision,
+                    stepper=parts.stepper,
+                    step=self._step,
+                )
+                self._end_epoch(epoch, trained, self._validate(parts.model, data, val), self._started)
         return self.history.rows
 
     def progress(self) -> dict[str, Any]:
@@ -304,63 +298,55 @@ class TrainingManager:
         """Draw the history into an `.html` file."""
         return self.history.plot(path)
 
-    def _batches(self, data: SegmentationData, epoch: int) -> Batches:
-        training = self.configuration.training
-        own = ":" in training.augment or training.augment == "standard"
-        batches: Batches = training_batches(
-            data.train,
-            size=training.batch,
-            seed=training.seed,
-            epoch=epoch,
-            augment="none" if own else training.augment,
-            crop=training.crop,
-        )
-        if not own:
-            return batches
-        named = training.augment != "standard"
-        function = import_object(training.augment, "training.augment")() if named else StandardAugmentation()
-        return augmented(batches, function, seed=training.seed, epoch=epoch)
-
-    def _validate(self, model: nn.Module, train: object, val: Batches | None) -> dict[str, float]:
+    def _validate(self, model: nn.Module, data: SegmentationData | None, val: Batches | None) -> dict[str, float]:
+        found: dict[str, float] = {}
         if val is not None:
-            found: dict[str, float] = {}
             for batch in val:
-                found = self.validate_step(model, batch, next(model.parameters()).device)
-            if found:
-                return found
-        elif isinstance(train, SegmentationData):
-            scores = evaluate(
-                model,
-                train.val,
-                mode=train.mode,
-                batch=self.configuration.training.batch,
-                precision=self._precision,
-                ignore_index=train.ignore_index,
-                scored=train.scored,
-            )
-            return {"val_dice": scores.mean}
-        raise InvalidInputError("fit: nothing to validate on. Hint: give `val` batches, or data with a val split.")
+                found = self.validate_step(model, batch, device_of(model))
+        elif data is not None:
+            found = self._validator.split(model, data)
+        return checked(found)
 
-    def _resume(self) -> int:
+    def _end_epoch(
+        self, epoch: int, trained: Mapping[str, float], validated: Mapping[str, float], started: float
+    ) -> None:
+        row = self.log_epoch(epoch, trained, validated)
+        self._needed("fit").step_scheduler(row)
+        ended = self._limits.ends_after(epoch, float(row["val_dice"]), time.perf_counter() - started)
+        # The end is saved whatever the strategy says, so that a training that goes on begins there.
+        adaptive = self.configuration.checkpoint.strategy == "adaptive"
+        forced = "end" if ended and (adaptive or not self.checkpoints.should_save(epoch, row).save) else ""
+        saved = self._save(epoch, row, forced)
+        if self._report is not None:
+            self._report(_line(row, self._limits, saved))
+
+    def _resume(self, *, resume: bool) -> int:
         try:
-            record = self.load_checkpoint("latest", rng=True)
+            record = self.load_checkpoint("latest", rng=True) if resume else None
         except CheckpointNotFoundError:
+            record = None
+        if record is None:
+            self.history.drop_after(-1)
             return 0
         self.history.drop_after(record.epoch)
+        if self._limits.ended and self._report is not None:
+            self._report(f"epoch {record.epoch} was the last; {self._limits.ended}")
         return record.epoch
 
     def _new_limits(self) -> TrainingLimits:
         training = self.configuration.training
         return TrainingLimits(training.epochs, training.patience, training.max_minutes)
 
-    def _needed_stepper(self) -> Stepper:
-        if self._stepper is None:
-            raise InvalidInputError("training: nothing is set up yet. Hint: call setup_training first.")
-        return self._stepper
+    def _needed(self, what: str) -> TrainingParts:
+        if self._parts is None:
+            raise InvalidInputError(f"{what}: no network yet. Hint: call setup_training first.")
+        return self._parts
 
     def _begin_epoch(self) -> None:
         loss = self.configuration.loss
-        self._train, self._val = (RunningScores(loss.mode, loss.ignore_index) for _ in range(2))
+        self._train = RunningScores(loss.mode, loss.ignore_index)
+        self._validator.begin_epoch()
+        self._started = 0.0
 
 
 def _prefixed(metrics: Mapping[str, Any], prefix: str) -> dict[str, Any]:

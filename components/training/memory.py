@@ -1,5 +1,8 @@
 """Tells that memory ran out from other errors, and what helps."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 _HINT = (
@@ -21,3 +24,15 @@ def memory_hint(error: BaseException) -> str:
         isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     )
     return _HINT if out else ""
+
+
+@contextmanager
+def memory_hinted() -> Iterator[None]:
+    """Add to an error of memory what helps."""
+    try:
+        yield
+    except Exception as error:
+        hint = memory_hint(error)
+        if hint and hint not in getattr(error, "__notes__", ()):
+            error.add_note(hint)
+        raise

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, PolynomialLR, SequentialLR
@@ -11,6 +12,8 @@ from components.errors import InvalidInputError
 
 OPTIMIZERS = ("adamw", "sgd")
 LR_SCHEDULES = ("constant", "cosine", "poly")
+# What PyTorch's schedules keep a number of for each group of weights.
+_BY_GROUP = ("base_lrs", "_last_lr", "lr_lambdas", "min_lrs", "max_lrs")
 _POLY_POWER = 0.9  # Chen et al., DeepLab (2017); nnU-Net's default as well
 
 
@@ -76,6 +79,56 @@ def build_lr_schedule(name: str, optimizer: Optimizer, *, epochs: int, warmup: i
     if name == "poly":
         return PolynomialLR(optimizer, total_iters=epochs, power=_POLY_POWER)
     raise InvalidInputError(f"lr_schedule: found {name!r}; use one of {', '.join(LR_SCHEDULES)}.")
+
+
+def add_undecayed(optimizer: Optimizer, parameters: Sequence[nn.Parameter], schedule: Any = None) -> None:
+    """Have an optimiser train further parameters without weight decay; those that it has already are passed over.
+
+    Args:
+        optimizer: its first group gives the other options.
+        parameters: to be added.
+        schedule: of its learning rate, which then sets that of the new group too.
+
+    Example:
+        >>> add_undecayed(optimizer, loss_schedule.parameters(), schedule)  # doctest: +SKIP
+    """
+    groups = optimizer.param_groups
+    known = {id(weight) for group in groups for weight in group["params"]}
+    new = [weight for weight in parameters if id(weight) not in known]
+    if not new:
+        return
+    before = len(groups)
+    options = {name: value for name, value in groups[0].items() if name not in ("params", "param_names")}
+    optimizer.add_param_group({**options, "params": new, "weight_decay": 0.0})
+    for part in (schedule, *getattr(schedule, "_schedulers", ())):
+        for name in _BY_GROUP:
+            values = getattr(part, name, None)
+            if isinstance(values, list) and len(values) == before:
+                setattr(part, name, [*values, values[0]])
+
+
+def plan_anew(
+    schedule: LRScheduler, name: str, optimizer: Optimizer, *, lr: float, epochs: int, warmup: int, after: int
+) -> None:
+    """Put a schedule, and the learning rate, where one over another budget would be by now.
+
+    Args:
+        schedule: as `build_lr_schedule` has made it for the optimiser.
+        name: as of `build_lr_schedule`.
+        optimizer: whose learning rate is set.
+        lr: at the start.
+        epochs: the budget of now.
+        warmup: as of `build_lr_schedule`.
+        after: epochs that have passed.
+    """
+    stand_in = SGD([{"params": [nn.Parameter(torch.zeros(1))]} for _ in optimizer.param_groups], lr=lr)
+    planned = build_lr_schedule(name, stand_in, epochs=epochs, warmup=warmup)
+    for _ in range(after):
+        stand_in.step()
+        planned.step()
+    schedule.load_state_dict(planned.state_dict())
+    for group, other in zip(optimizer.param_groups, stand_in.param_groups, strict=True):
+        group["lr"], group["initial_lr"] = other["lr"], other["initial_lr"]
 
 
 def scale_lr(optimizer: Optimizer, schedule: LRScheduler, factor: float) -> None:

@@ -54,7 +54,13 @@ def build_checkpoint_manager(
         mode="min" if checkpoint.mode == "min" else "max",
         max_checkpoints=checkpoint.max_checkpoints,
         interval_epochs=checkpoint.interval if checkpoint.strategy == "interval" else None,
-        seed=configuration.training.seed,
+        seed=training_seed(configuration),
         config=configuration.to_mapping(),
         **options,
     )
+
+
+def training_seed(configuration: TrainingConfiguration) -> int:
+    """The seed; of `per_trial` that of the first, since a training alone is one trial."""
+    seed = configuration.training.seed
+    return 0 if isinstance(seed, str) else seed

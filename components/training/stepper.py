@@ -68,9 +68,13 @@ class Stepper:
         """The batches of each step, with the gradients set back."""
         remaining = iter(batches)
         while group := list(islice(remaining, self._accumulate)):
-            self.guard.begin_step()
-            self._optimizer.zero_grad(set_to_none=True)
+            self.begin()
             yield group
+
+    def begin(self) -> None:
+        """The next step, with the gradients set back."""
+        self.guard.begin_step()
+        self._optimizer.zero_grad(set_to_none=True)
 
     def backward(self, parts: LossBreakdown, share: float, batch: Mapping[str, Tensor]) -> bool:
         """Add a batch's gradient; returns False when the step is left out.
@@ -88,6 +92,12 @@ class Stepper:
         total = parts.total if share == 1 else parts.total * share
         (total if self.scaler is None else self.scaler.scale(total)).backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         return True
+
+    def scale_gradient(self, factor: float) -> None:
+        """Multiply what `backward` has added so far."""
+        for weight in self._weights:
+            if weight.grad is not None:
+                weight.grad.mul_(factor)
 
     def step(self) -> bool:
         """Clip and step; returns False when it is known that the step was left out.
