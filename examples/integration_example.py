@@ -30,15 +30,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--crop", type=int, default=128, help="size of what is trained on, a multiple of 16")
     parser.add_argument("--out", type=Path, default=Path("output"))
     options = parser.parse_args()
     print("🚀 Enhanced Training Integration Example")
     print("=" * 50)
     data = load(options.folder)
+    largest = max(max(size) for split in data.splits.values() for size in split.sizes)
+    crop = min(options.crop, -(-largest // DIVISOR) * DIVISOR)
     manager = TrainingManager(
         options.out,
         NAME,
-        {"training": {"epochs": options.epochs, "batch": 4, "lr": 1e-2}, "loss": {"mode": data.mode}},
+        {
+            "training": {"epochs": options.epochs, "batch": 4, "lr": 1e-2, "crop": crop},
+            "loss": {"mode": data.mode, "ignore_index": data.ignore_index},
+        },
+        divisor=DIVISOR,
     )
     print("✅ Enhanced loss function created")
     print("✅ Enhanced checkpoint manager created")
@@ -52,9 +59,9 @@ def main() -> None:
 
     best, saved = 0.0, 0
     for epoch in range(1, options.epochs + 1):
-        for batch in training_batches(data.train, size=4, seed=0, epoch=epoch, divisor=DIVISOR):
+        for batch in training_batches(data.train, size=4, seed=0, epoch=epoch, crop=crop):
             train = manager.train_step(model, batch, optimizer, device)
-        for batch in evaluation_batches(data.val, size=4):
+        for batch in evaluation_batches(data.val, size=4):  # any size: the manager continues them
             val = manager.validate_step(model, batch, device)
         manager.log_epoch(epoch, train, val)
         path = manager.save_checkpoint(epoch, val)

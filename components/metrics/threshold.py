@@ -76,7 +76,7 @@ class ThresholdCounts:
         cases, classes = logits.shape[:2]
         bins = len(self.thresholds) + 1
         # The bin of a logit is the number of bounds below it.
-        keys = torch.bucketize(logits.float(), self._bounds.to(logits.device))
+        keys = torch.bucketize(logits.float().contiguous(), self._bounds.to(logits.device))
         keys += bins * (target > FOREGROUND)
         keys += (
             2
