@@ -35,7 +35,7 @@ def stopped(place: Path) -> tuple[Path, int, str]:
     study = place / "study"
     process = killing.start(place / "study.yaml", study)
     killing.wait_for_epochs(process, study, 2)
-    said = segtune("stop", str(study), cwd=place).stdout
+    said = segtune_here("stop", str(study), cwd=place).stdout  # at once; a process of its own may start too late
     process.communicate(timeout=60)
     (place / "study.yaml").unlink()
     return study, process.returncode, said

@@ -139,7 +139,7 @@ def test_a_server_started_early_is_taken_only_for_what_it_is_prepared_for() -> N
     config = StudyConfig.load({"name": "one", "data": {"build": "tests.toys:tiny_data"}})
     modules, threads = worker_modules(config), config.resources.cpus_per_trial
     for wanted in ((modules, threads), (modules, threads + 1), ((), threads)):
-        start_early(config)
+        handle._early.extend(handle._start(modules, threads))  # as `start_early` does where no Ray runs yet
         early = handle._early[0]
         with fork_server(*wanted) as taken:
             assert taken is not None
