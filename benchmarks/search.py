@@ -26,6 +26,7 @@ import optuna
 
 from benchmarks.curves import EPOCHS, SPACE
 from search_spaces import Space, make_sampler
+from search_spaces.sampler import N_STARTUP_TRIALS
 from tuning.config import SchedulerConfig
 from tuning.rules import make_rule, score_of
 
@@ -74,13 +75,17 @@ def _place(params: dict[str, Any]) -> Any:
     return np.array(place)
 
 
-def ours(table: Table, seed: int, *, sampler: str = "tpe", scheduler: dict[str, Any]) -> int:
+def ours(
+    table: Table, seed: int, *, sampler: str = "tpe", scheduler: dict[str, Any], startup: int = N_STARTUP_TRIALS
+) -> int:
     """Epochs that segtune needs; as many as the table has where every such setting was stopped too early."""
     config = SchedulerConfig(**scheduler)
     space, rule = Space.from_config(SPACE), make_rule(config, EPOCHS)
     study, spent = optuna.create_study(direction="maximize"), 0
     for number in range(len(table)):
-        study.sampler = make_sampler(sampler, seed, number, distributions=space.distributions())
+        study.sampler = make_sampler(
+            sampler, seed, number, n_startup_trials=startup, distributions=space.distributions()
+        )
         trial = study.ask()
         space.suggest(trial)
         seen: dict[int, float] = {}
@@ -129,6 +134,7 @@ SEARCHES: dict[str, Callable[[Table, int], int]] = {
     "segtune, score smoothed": partial(ours, scheduler={"score": "smoothed"}),
     "segtune, grace 1": partial(ours, scheduler={"grace": 1}),
     "segtune, grace 1, score best": partial(ours, scheduler={"grace": 1, "score": "best"}),
+    "segtune, grace 1, reduction 4, 5 at random": partial(ours, scheduler={"grace": 1, "reduction": 4}, startup=5),
 }
 
 
