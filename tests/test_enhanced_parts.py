@@ -57,9 +57,12 @@ def test_all_problems_of_a_configuration_are_named_at_once() -> None:
         )
     assert str(caught.value).splitlines() == [
         "training.epochs: found 0, must be at least 1.",
+        "training.optimizer: found 'adam', must be 'adamw' or 'sgd'. Hint: did you mean adamw?",
         "training.warmup: found -1, must be at least 0.",
-        "training.optimizer: found 'adam'. Hint: did you mean adamw?",
-        "checkpoint.strategy: found 'bests'. Hint: did you mean best?",
+        (
+            "checkpoint.strategy: found 'bests', must be 'best' or 'epoch' or 'interval' or 'all' or 'adaptive'. "
+            "Hint: did you mean best?"
+        ),
     ]
     with pytest.raises(InvalidInputError, match=r"training.epoch: unknown setting. Hint: did you mean epochs\?"):
         TrainingManager("out", "unet", {"training": {"epoch": 3}})

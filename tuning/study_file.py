@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from components.errors import ComponentError
+from components.errors import ComponentError, InvalidInputError
+from components.yaml_text import SettingsLoader, parse, unshared
 from search_spaces.errors import SpaceError
 from tuning.config import StudyConfig, set_by_path
 from tuning.config.paths import split_path
 from tuning.config.problems import dotted_path
 from tuning.errors import StudyConfigError
-from tuning.yaml_text import StudyLoader, parse, unshared
 
 _PATHS = (
     "data.root",
@@ -103,7 +103,7 @@ def read_study_file(path: Path, overrides: list[str] | None = None) -> StudyFile
         raise StudyConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise StudyConfigError(f"{path}: cannot be read: {error}. Hint: save it as UTF-8.") from None
-    loader, node, settings = parse(text, str(path))
+    loader, node, settings = _parse(text, str(path))
     if node is None or not isinstance(settings, dict):
         raise StudyConfigError(f"{path}: found {type(settings).__name__}, expected a mapping of sections such as data:")
     file = StudyFile(unshared(settings), str(path))
@@ -115,8 +115,15 @@ def read_study_file(path: Path, overrides: list[str] | None = None) -> StudyFile
     return file
 
 
+def _parse(text: str, name: str) -> tuple[SettingsLoader, yaml.Node | None, Any]:
+    try:
+        return parse(text, name)
+    except InvalidInputError as error:
+        raise StudyConfigError(str(error)) from None
+
+
 def _note_places(
-    loader: StudyLoader, node: yaml.Node, path: tuple[str, ...], file: StudyFile, *, seen: set[int]
+    loader: SettingsLoader, node: yaml.Node, path: tuple[str, ...], file: StudyFile, *, seen: set[int]
 ) -> None:
     """Note the place of every key and list entry; what an alias repeats is noted once, its own keys win over merged."""
     if id(node) in seen:
@@ -143,7 +150,7 @@ def lay_over(file: StudyFile, override: str) -> None:
     if not separator or not key:
         raise StudyConfigError(f"-s {override}: expected key=value, such as training.lr=1e-3.")
     shown = dotted_path(split_path(key))
-    loader, _, value = parse(text, f"-s {shown}")
+    loader, _, value = _parse(text, f"-s {shown}")
     layer: dict[str, Any] = {}
     set_by_path(layer, key, value)
     file.places = {path: place for path, place in file.places.items() if not path.startswith(f"{shown}.")}

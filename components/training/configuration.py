@@ -2,12 +2,12 @@
 
 import dataclasses
 import difflib
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_type_hints
 
 import yaml
 
@@ -15,33 +15,12 @@ from components.data.batches import AUGMENTATIONS
 from components.errors import InvalidInputError
 from components.losses import CombinedLoss, LossManager
 from components.metrics.dice import Mode
-from components.training.optimizers import LR_SCHEDULES, OPTIMIZERS
+from components.setting_types import From0, Positive, Text, problem_of
+from components.training_settings import TrainingSettings
+from components.yaml_text import parse
 
-_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-_STRATEGIES = ("best", "epoch", "interval", "all", "adaptive")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The section `training`: each setting means what it means in a study file."""
-
-    epochs: int = 20
-    batch: int = 8
-    optimizer: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-5
-    momentum: float = 0.9
-    lr_schedule: str = "poly"
-    warmup: int = 0
-    clip_norm: float | None = None
-    accumulate: int = 1
-    max_bad_steps: int = 3
-    patience: int | None = None
-    max_minutes: float | None = None
-    crop: int | None = None
-    augment: str = "flip"
-    precision: str = "auto"
-    seed: int = 0
+_AUGMENTATIONS = (*AUGMENTATIONS, "standard")
+_QUOTED = re.compile("'([^']*)'")
 
 
 @dataclass(frozen=True)
@@ -52,8 +31,10 @@ class LossSettings:
     ignore_index: int | None = None
     preset: str | None = None
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, From0] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=lambda: {"type": "constant"})
+    policy: Mapping[str, str] | None = None
+    compile: bool = False
 
     def build(self) -> CombinedLoss:
         """The loss.
@@ -61,7 +42,12 @@ class LossSettings:
         Raises:
             InvalidInputError: a preset, a term, an option or a weight does not fit.
         """
-        common: dict[str, Any] = {"mode": self.mode, "ignore_index": self.ignore_index}
+        common: dict[str, Any] = {
+            "mode": self.mode,
+            "ignore_index": self.ignore_index,
+            "policy": self.policy,
+            "compile": self.compile,
+        }
         if self.preset is not None:
             return LossManager.create_loss_function(common | {"preset": self.preset, "weights": dict(self.weights)})
         weights = dict(self.weights) or {"dice": 0.5, "ce" if self.mode == "multiclass" else "bce": 0.5}
@@ -73,11 +59,11 @@ class LossSettings:
 class CheckpointSettings:
     """The section `checkpoint`, and what is monitored, which in a study is always the Dice."""
 
-    strategy: str = "best"
-    interval: int = 5
-    max_checkpoints: int | None = 5
-    monitor: str = "val_dice"
-    mode: str = "max"
+    strategy: Literal["best", "epoch", "interval", "all", "adaptive"] = "best"
+    interval: Positive = 5
+    max_checkpoints: Positive | None = 5
+    monitor: Text = "val_dice"
+    mode: Literal["max", "min"] = "max"
 
 
 @dataclass(frozen=True)
@@ -93,17 +79,15 @@ class TrainingConfiguration:
         (3, 'best')
     """
 
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     checkpoint: CheckpointSettings = CheckpointSettings()
 
     def __post_init__(self) -> None:
-        problems = [*_problems_of_training(self.training), *_problems_of_checkpoint(self.checkpoint)]
-        try:
-            loss = self.loss.build()
-            LossManager.create_loss_scheduler(loss, dict(self.loss.schedule), epochs=self.training.epochs)
-        except InvalidInputError as error:
-            problems += [f"loss: {line.removeprefix('loss: ')}" for line in str(error).splitlines()]
+        sections = {name: getattr(self, name) for name in _SECTIONS}
+        problems = [line for name, section in sections.items() for line in _problems_of(name, section)]
+        if not problems:
+            problems = [*_contradictions(self.training), *_problems_of_loss(self.loss, self.training.epochs)]
         if problems:
             raise InvalidInputError("\n".join(problems))
 
@@ -139,9 +123,13 @@ class TrainingConfiguration:
             InvalidInputError: it is not there, is neither, or holds what does not fit.
         """
         try:
-            found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
             raise InvalidInputError(f"{path}: cannot be read: {error}") from error
+        loader, _, found = parse(text, str(path))
+        if loader.duplicates:
+            places = [f"{path}:{mark.line + 1}:{mark.column + 1} {problem}" for mark, problem in loader.duplicates]
+            raise InvalidInputError("\n".join(places))
         if not isinstance(found, Mapping):
             raise InvalidInputError(f"{path}: found {type(found).__name__}, expected sections such as `training`.")
         return cls.from_mapping(found)
@@ -242,54 +230,45 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"Hint: did you mean {found[0]}?" if found else f"Hint: there are {', '.join(known)}."
 
 
-def _problems_of_training(training: TrainingSettings) -> list[str]:
-    ranges: list[tuple[str, float | None, float, bool]] = [
-        ("epochs", training.epochs, 1, True),
-        ("batch", training.batch, 1, True),
-        ("lr", training.lr, 0, False),
-        ("weight_decay", training.weight_decay, 0, True),
-        ("warmup", training.warmup, 0, True),
-        ("clip_norm", training.clip_norm, 0, False),
-        ("accumulate", training.accumulate, 1, True),
-        ("max_bad_steps", training.max_bad_steps, 0, True),
-        ("patience", training.patience, 1, True),
-        ("max_minutes", training.max_minutes, 0, False),
-        ("crop", training.crop, 1, True),
-        ("seed", training.seed, 0, True),
-    ]
-    problems = [
-        f"training.{name}: found {value!r}, must be {'at least' if included else 'above'} {least:g}."
-        for name, value, least, included in ranges
-        if value is not None and not _is_from(value, least, included=included)
-    ]
-    choices = [("optimizer", training.optimizer, OPTIMIZERS), ("lr_schedule", training.lr_schedule, LR_SCHEDULES)]
-    choices.append(("precision", training.precision, _PRECISIONS))
-    if ":" not in str(training.augment):
-        choices.append(("augment", training.augment, (*AUGMENTATIONS, "standard")))
-    problems += _odd_choices("training", choices)
-    if not problems and training.warmup >= training.epochs:
+def _problems_of(section: str, settings: Any) -> list[str]:
+    """Values of another kind, or beyond their limits."""
+    kinds, problems = get_type_hints(type(settings), include_extras=True), []
+    for setting in dataclasses.fields(settings):
+        value = getattr(settings, setting.name)
+        problem = problem_of(value, kinds[setting.name])
+        if problem:
+            hint = _hint(value, problem)
+            problems.append(f"{section}.{setting.name}: found {value!r}, {problem}.{hint}")
+    return problems
+
+
+def _hint(value: Any, problem: str) -> str:
+    if isinstance(value, list | Mapping):
+        return " Hint: choices and ranges belong to a study's search.space." if "at " not in problem else ""
+    close = difflib.get_close_matches(str(value), _QUOTED.findall(problem), n=1)
+    return f" Hint: did you mean {close[0]}?" if close else ""
+
+
+def _contradictions(training: TrainingSettings) -> list[str]:
+    """What no setting of the section is wrong in by itself."""
+    problems = []
+    if ":" not in training.augment and training.augment not in _AUGMENTATIONS:
+        hint = _nearest(training.augment, dict.fromkeys(_AUGMENTATIONS))
+        problems.append(
+            f"training.augment: found {training.augment!r}, no augmentation, no package.module:name. {hint}"
+        )
+    if training.warmup >= training.epochs:
         problems.append(f"training.warmup: found {training.warmup} of {training.epochs} epochs. Hint: leave some.")
+    if training.foreground and training.crop is None:
+        problems.append("training.foreground: is of crops, and training.crop is not set. Hint: set it.")
     return problems
 
 
-def _problems_of_checkpoint(checkpoint: CheckpointSettings) -> list[str]:
-    choices = [("strategy", checkpoint.strategy, _STRATEGIES), ("mode", checkpoint.mode, ("max", "min"))]
-    problems = _odd_choices("checkpoint", choices)
-    for name, value in (("interval", checkpoint.interval), ("max_checkpoints", checkpoint.max_checkpoints)):
-        if value is not None and not _is_from(value, 1, included=True):
-            problems.append(f"checkpoint.{name}: found {value!r}, must be at least 1.")
-    return problems
-
-
-def _odd_choices(section: str, choices: list[tuple[str, str, tuple[str, ...]]]) -> list[str]:
-    return [
-        f"{section}.{name}: found {value!r}. {_nearest(str(value), dict.fromkeys(known))}"
-        for name, value, known in choices
-        if value not in known
-    ]
-
-
-def _is_from(value: Any, least: float, *, included: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return False
-    return value >= least if included else value > least
+def _problems_of_loss(settings: LossSettings, epochs: int) -> list[str]:
+    if settings.preset is not None and settings.terms:
+        return ["loss: preset and terms contradict each other. Hint: keep one; weights may stand beside preset."]
+    try:
+        LossManager.create_loss_scheduler(settings.build(), dict(settings.schedule), epochs=epochs)
+    except InvalidInputError as error:
+        return [f"loss: {line.removeprefix('loss: ')}" for line in str(error).splitlines()]
+    return []

@@ -1,77 +1,90 @@
 """The section `training` of a study file."""
 
-from typing import Annotated, Literal
-
 from pydantic import Field, ValidationInfo, field_validator
 
-from tuning.config.section import Positive, Section
+from components.setting_types import Above0, Below1, From0, Natural, Positive, Share
+from components.training_settings import (
+    Compiled,
+    OptimizerName,
+    PrecisionName,
+    ScheduleName,
+    Seed,
+    Size,
+    TrainingSettings,
+    Window,
+)
+from tuning.config.section import Section
+
+_USUAL = TrainingSettings()  # kinds, limits and defaults are those of a training without a study
 
 
 class TrainingConfig(Section):
     """How one trial trains."""
 
-    epochs: Positive = Field(20, description="full budget of a trial, in epochs")
-    batch: Positive = Field(8, description="cases a training step")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd with Nesterov momentum")
-    lr: float = Field(1e-3, gt=0, description="learning rate at the start")
-    weight_decay: float = Field(1e-5, ge=0, description="of the optimiser")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    lr_schedule: Literal["constant", "cosine", "poly"] = Field("poly", description="over the full budget")
-    warmup: Annotated[int, Field(ge=0)] = Field(0, description="first epochs, in which the learning rate rises to `lr`")
-    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest L2 norm of the gradient over all weights; none: not clipped"
+    epochs: Positive = Field(_USUAL.epochs, description="full budget of a trial, in epochs")
+    batch: Positive = Field(_USUAL.batch, description="cases a training step")
+    optimizer: OptimizerName = Field(_USUAL.optimizer, description="sgd with Nesterov momentum")
+    lr: Above0 = Field(_USUAL.lr, description="learning rate at the start")
+    weight_decay: From0 = Field(_USUAL.weight_decay, description="of the optimiser")
+    momentum: Below1 = Field(_USUAL.momentum, description="of sgd")
+    lr_schedule: ScheduleName = Field(_USUAL.lr_schedule, description="over the full budget")
+    warmup: Natural = Field(_USUAL.warmup, description="first epochs, in which the learning rate rises to `lr`")
+    clip_norm: Above0 | None = Field(
+        _USUAL.clip_norm, description="largest L2 norm of the gradient over all weights; none: not clipped"
     )
-    accumulate: Positive = Field(1, description="batches whose gradients make a step, each weighed by its cases")
-    max_bad_steps: Annotated[int, Field(ge=0)] = Field(
-        3,
+    accumulate: Positive = Field(
+        _USUAL.accumulate, description="batches whose gradients make a step, each weighed by its cases"
+    )
+    max_bad_steps: Natural = Field(
+        _USUAL.max_bad_steps,
         description="steps an epoch whose loss or gradient is not finite, left out; one more fails the trial",
     )
     patience: Positive | None = Field(
-        None, description="epochs without a better Dice after which a trial (a fold) is complete; none: the full budget"
+        _USUAL.patience,
+        description="epochs without a better Dice after which a trial (a fold) is complete; none: the full budget",
     )
-    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of training after which a trial (a fold) is complete, all its attempts together"
+    max_minutes: Above0 | None = Field(
+        _USUAL.max_minutes,
+        description="of training after which a trial (a fold) is complete, all its attempts together",
     )
-    crop: Positive | list[Positive] | None = Field(
-        None,
+    crop: Size | None = Field(
+        _USUAL.crop,
         description="size of the random crop that each case gives an epoch, one number or one an axis; none: whole",
     )
-    foreground: float = Field(
-        0,
-        ge=0,
-        le=1,
+    foreground: Share = Field(
+        _USUAL.foreground,
         description="share of the crops that are sure to hold foreground, each class alike; the others lie anywhere; "
         "0.33 suits volumes and images that are mostly background",
     )
-    window: Literal["auto", "whole"] | Positive | list[Positive] = Field(
-        "auto",
+    window: Window = Field(
+        _USUAL.window,
         description="validation by a sliding window of this size, one number or one an axis; `whole` images at once; "
         "`auto` takes `crop` for volumes of more than eight crops, and otherwise whole images",
     )
-    overlap: float = Field(0.25, ge=0, lt=1, description="of neighbouring windows, as a share of their size")
+    overlap: Below1 = Field(_USUAL.overlap, description="of neighbouring windows, as a share of their size")
     augment: str = Field(
-        "flip",
+        _USUAL.augment,
         description="`none`; `flip`: mirror along each axis with probability ½; `standard`: also right-angle turns, "
         "contrast, brightness and noise; or a function of yours, `package.module:name`, that returns a callable of "
         "(images, masks, generator) or a dictionary transform of MONAI's",
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto",
+    precision: PrecisionName = Field(
+        _USUAL.precision,
         description="of the forward pass, in validation too. `auto`: bf16 where this machine computes it natively, "
         "else fp32 (on older GPUs fp16); the study records what it became, for all its trials",
     )
     step: str | None = Field(
-        None,
+        _USUAL.step,
         description="a function of yours, `package.module:name`, that returns what computes a batch's loss in place of "
         "the loop (see how_to/your_own_code.md)",
     )
-    compile: bool = Field(
-        default=False,
+    compile: Compiled = Field(
+        _USUAL.compile,
         description="run the network in code compiled for it; costs up to a minute at each trial's start, and needs a "
-        "C++ compiler",
+        "C++ compiler; or the name of a backend of `torch.compile` other than its default",
     )
-    seed: Annotated[int, Field(ge=0)] | Literal["per_trial"] = Field(
-        0, description="shared by all trials, so that settings are compared and not luck; or `per_trial`"
+    seed: Seed = Field(
+        _USUAL.seed, description="shared by all trials, so that settings are compared and not luck; or `per_trial`"
     )
 
     @field_validator("warmup")

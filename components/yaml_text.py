@@ -1,19 +1,19 @@
-"""YAML as people mean it in a study file, and nothing that a study file does not need."""
+"""YAML as people mean it in a file of settings, and nothing that such a file does not need."""
 
 import re
 from typing import Any
 
 import yaml
 
-from tuning.errors import StudyConfigError
+from components.errors import InvalidInputError
 
 _STANDARD = "tag:yaml.org,2002:"
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
-# Far beyond any study; aliases of aliases and deep nesting would otherwise take all memory or the stack later on.
+# Far beyond any settings; aliases of aliases and deep nesting would otherwise take all memory or the stack later on.
 _MOST_VALUES, _DEEPEST, _INTEGERS_END = 100_000, 50, 2**63
 
 
-class StudyLoader(yaml.SafeLoader):
+class SettingsLoader(yaml.SafeLoader):
     """Reads the values that JSON knows, `1e-3` as a number, a date as text, and notes every key that stands twice."""
 
     def __init__(self, text: str) -> None:
@@ -54,7 +54,7 @@ def _tag(node: yaml.Node) -> str:
     return str(node.tag).replace(_STANDARD, "!!")
 
 
-def _refuse_tag(_loader: StudyLoader, node: yaml.Node) -> None:
+def _refuse_tag(_loader: SettingsLoader, node: yaml.Node) -> None:
     raise _refusal(node, f"found the tag {_tag(node)}; expected text, a number, a list or a mapping")
 
 
@@ -62,19 +62,19 @@ _FLOAT = re.compile(
     r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?"
     r"|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
-StudyLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
-StudyLoader.yaml_implicit_resolvers = {
+SettingsLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+SettingsLoader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag.removeprefix(_STANDARD) not in ("timestamp", "value")]
-    for first, resolvers in StudyLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in SettingsLoader.yaml_implicit_resolvers.items()
 }
-StudyLoader.yaml_constructors = {
+SettingsLoader.yaml_constructors = {
     f"{_STANDARD}{kind}": yaml.SafeLoader.yaml_constructors[f"{_STANDARD}{kind}"]
     for kind in ("null", "bool", "int", "float", "str", "seq", "map")
 }
-StudyLoader.add_constructor(None, _refuse_tag)
+SettingsLoader.add_constructor(None, _refuse_tag)
 
 
-def parse(text: str, name: str) -> tuple[StudyLoader, yaml.Node | None, Any]:
+def parse(text: str, name: str) -> tuple[SettingsLoader, yaml.Node | None, Any]:
     """Read a text.
 
     Args:
@@ -85,27 +85,27 @@ def parse(text: str, name: str) -> tuple[StudyLoader, yaml.Node | None, Any]:
         The loader (with `duplicates`), the node that knows the place of every value, and the value.
 
     Raises:
-        StudyConfigError: it is no YAML, or holds what no study file needs; with line and column.
+        InvalidInputError: it is no YAML, or holds what no file of settings needs; with line and column.
     """
     try:
-        loader = StudyLoader(text)
+        loader = SettingsLoader(text)
         node = loader.get_single_node()
         if node is not None:
             _check_extent(node, name)
         return loader, node, None if node is None else loader.construct_document(node)
     except RecursionError:
-        raise StudyConfigError(f"{name}: is nested too deeply. Hint: {_DEEPEST} levels are allowed.") from None
+        raise InvalidInputError(f"{name}: is nested too deeply. Hint: {_DEEPEST} levels are allowed.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         reason = " ".join(", ".join(filter(None, (error.context, error.problem))).split()).rstrip(".")
         is_form = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
         hint = " Hint: mind the indentation, and put text with : or # in quotes." if is_form else ""
-        raise StudyConfigError(f"{name}{place} cannot be read as YAML: {reason}.{hint}") from None
+        raise InvalidInputError(f"{name}{place} cannot be read as YAML: {reason}.{hint}") from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         reason = str(error).splitlines()[0]
-        raise StudyConfigError(f"{name}:{line}:{column} cannot be read as YAML: {reason}.") from None
+        raise InvalidInputError(f"{name}:{line}:{column} cannot be read as YAML: {reason}.") from None
 
 
 def unshared(value: Any) -> Any:
@@ -118,9 +118,9 @@ def unshared(value: Any) -> Any:
 def _check_extent(node: yaml.Node, name: str) -> None:
     values, depth = _extent(node, {})
     if values > _MOST_VALUES:
-        raise StudyConfigError(f"{name}: holds {values} values. Hint: {_MOST_VALUES} are allowed, aliases counted.")
+        raise InvalidInputError(f"{name}: holds {values} values. Hint: {_MOST_VALUES} are allowed, aliases counted.")
     if depth > _DEEPEST:
-        raise StudyConfigError(f"{name}: is nested {depth} levels deep. Hint: {_DEEPEST} are allowed.")
+        raise InvalidInputError(f"{name}: is nested {depth} levels deep. Hint: {_DEEPEST} are allowed.")
 
 
 def _extent(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:

@@ -1,0 +1,47 @@
+"""The section `training`: kinds, limits and defaults of its settings, in a study file and in Python alike."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.setting_types import Above0, Below1, From0, Natural, Positive, Share, Text
+
+OptimizerName = Literal["adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "poly"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+Size = Positive | list[Positive]  # one number, or one an axis
+Window = Literal["auto", "whole"] | Positive | list[Positive]
+Seed = Natural | Literal["per_trial"]
+Compiled = bool | Text
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained; docs/reference/study_file.md says what each setting means."""
+
+    epochs: Positive = 20
+    batch: Positive = 8
+    optimizer: OptimizerName = "adamw"
+    lr: Above0 = 1e-3
+    weight_decay: From0 = 1e-5
+    momentum: Below1 = 0.9
+    lr_schedule: ScheduleName = "poly"
+    warmup: Natural = 0
+    clip_norm: Above0 | None = None
+    accumulate: Positive = 1
+    max_bad_steps: Natural = 3
+    patience: Positive | None = None
+    max_minutes: Above0 | None = None
+    crop: Size | None = None
+    foreground: Share = 0
+    window: Window = "auto"
+    overlap: Below1 = 0.25
+    augment: str = "flip"
+    precision: PrecisionName = "auto"
+    step: str | None = None
+    compile: Compiled = False
+    seed: Seed = 0
+
+    @property
+    def lone_seed(self) -> int:
+        """The seed of a training outside a study; `per_trial` is 0, as there is but one."""
+        return 0 if isinstance(self.seed, str) else self.seed
