@@ -20,6 +20,9 @@ from components.deployment.runtime import BadImageError, Predictor, RefusedBundl
 Array = npt.NDArray[Any]
 VOLUMES = (".nii", ".nii.gz")
 _PROBLEMS = (BadImageError, ImportError, OSError, MemoryError)  # of one image, which do not stop the others
+_PNG_HEADER = 26  # bytes up to its depth and kind of colours
+_STRIP = 512  # rows of a picture copied at once
+_MOST_WAITING = 1 << 25  # bytes of images that wait to go through the network together
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", *VOLUMES)
 
 
@@ -72,18 +75,33 @@ def _read_picture(path: Path) -> Array:
     from PIL import Image, ImageOps  # noqa: PLC0415 - only for pictures
 
     Image.MAX_IMAGE_PIXELS = None  # large slides are welcome; memory is bounded by the windows
-    header = path.read_bytes()[:26] if suffix_of(path) == ".png" else b""
-    if header[24:25] == b"\x10" and header[25] in (2, 4, 6):
-        raise BadImageError("has 16 bits a colour, which pillow cuts to 8. Hint: convert it to TIFF.")
+    if suffix_of(path) == ".png":
+        with path.open("rb") as stream:
+            header = stream.read(_PNG_HEADER)
+        if header[24:25] == b"\x10" and header[25] in (2, 4, 6):
+            raise BadImageError("has 16 bits a colour, which pillow cuts to 8. Hint: convert it to TIFF.")
     with Image.open(path) as stored:
         if getattr(stored, "n_frames", 1) > 1:
             raise BadImageError("has several pages. Hint: pip install tifffile")
-        image = ImageOps.exif_transpose(stored)
-        if image.mode in ("LA", "La"):
-            image = image.convert("L")
-        elif image.mode not in ("1", "L", "I", "F", "RGB") and not image.mode.startswith("I;16"):
-            image = image.convert("RGB")
-        return np.asarray(image)
+        ImageOps.exif_transpose(stored, in_place=True)
+        return _as_array(stored)
+
+
+def _as_array(picture: Any) -> Array:
+    """Of a pillow image, strip by strip: at once it would be copied three times, for which large ones lack room."""
+    as_is = picture.mode in ("1", "L", "I", "F", "RGB") or picture.mode.startswith("I;16")
+    mode = None if as_is else "L" if picture.mode in ("LA", "La") else "RGB"
+    strips = range(0, picture.height, _STRIP)
+
+    def strip(top: int) -> Array:
+        part = picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
+        return np.asarray(part if mode is None else part.convert(mode))
+
+    first = strip(0)
+    array = np.empty((picture.height, *first.shape[1:]), first.dtype)
+    for top in strips:
+        array[top : top + _STRIP] = strip(top)
+    return array
 
 
 def write_mask(stem: Path, mask: Array, about: dict[str, Any], back: Any) -> Path:
@@ -162,25 +180,18 @@ def predict_files(
     Raises:
         BadImageError: see `find_images`.
     """
+    images = find_images(given)
     wrong: dict[Path, str] = {}
     waiting: list[_Read] = []
-
-    def finish() -> None:
-        wrong.update(_write_masks(predictor, waiting, probabilities=probabilities))
-        waiting.clear()
-
-    images = find_images(given)
     for done, (file, stem) in enumerate(images.items(), start=1):
         try:
-            image, back = read_image(file)
+            waiting.append(_Read(file, out / stem, *read_image(file)))
         except _PROBLEMS as error:
             wrong[file] = _said(error)
-        else:
-            if waiting and waiting[0].image.shape != image.shape:
-                finish()
-            waiting.append(_Read(file, out / stem, image, back))
-        if len(waiting) == predictor.batch or done == len(images):
-            finish()
+        while waiting and (done == len(images) or not _may_wait(waiting, predictor.batch)):
+            alike = [read for read in waiting if read.image.shape == waiting[0].image.shape]
+            wrong |= _write_masks(predictor, alike, probabilities=probabilities)
+            del waiting[: len(alike)], alike
         if step is not None:
             step(done, len(images))
     return {file: wrong[file] for file in images if file in wrong}
@@ -194,6 +205,12 @@ class _Read:
     stem: Path
     image: Array
     back: Any
+
+
+def _may_wait(images: Sequence[_Read], batch: int) -> bool:
+    """Whether another image may join these; large ones are predicted in windows anyway, and would fill the memory."""
+    alike = all(read.image.shape == images[0].image.shape for read in images)
+    return alike and len(images) < batch and sum(read.image.nbytes for read in images) < _MOST_WAITING
 
 
 def _write_masks(predictor: Predictor, images: Sequence[_Read], *, probabilities: bool) -> dict[Path, str]:

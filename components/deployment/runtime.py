@@ -100,8 +100,7 @@ class Scale:
             self._low, self._span = np.array(pairs).T
         elif how in ("minmax", "percentile"):
             bounds = (0.0, 100.0) if how == "minmax" else (1.0, 99.0)
-            whole = image if image.dtype.kind in "iu" else image.astype(np.float64)
-            self._low, self._high = np.percentile(whole.reshape(len(image), -1), bounds, axis=1)
+            self._low, self._high = np.array([_percentiles(channel, bounds) for channel in image]).T
             self._span = self._high - self._low
 
     def apply(self, part: Array) -> npt.NDArray[np.float32]:
@@ -132,10 +131,20 @@ def _moments(values: Array, *, nonzero: bool) -> tuple[float, float]:
     if not count:
         return 0.0, 0.0
     mean = sum(used(block).sum() for block in blocks) / count
-    variance = sum(((used(block) - mean) ** 2).sum() for block in blocks) / count
-    parts = [part for part in map(used, blocks) if part.size]
-    constant = min(part.min() for part in parts) == max(part.max() for part in parts)
-    return float(mean), 0.0 if constant else float(np.sqrt(variance))
+    ends = [(part.min(), part.max()) for part in map(used, blocks) if part.size]
+    if min(low for low, _ in ends) == max(high for _, high in ends):
+        return float(mean), 0.0
+    return float(mean), float(np.sqrt(sum(((used(block) - mean) ** 2).sum() for block in blocks) / count))
+
+
+def _percentiles(values: Array, shares: tuple[float, float]) -> tuple[float, ...]:
+    """As `np.percentile` of the values in float64, by one copy in their own type."""
+    places = np.asarray(shares) / 100 * (values.size - 1)
+    below, above = np.floor(places).astype(int), np.ceil(places).astype(int)
+    ordered = values.flatten()
+    ordered.partition(np.unique([below, above]))
+    low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
+    return tuple(low + (high - low) * (places - below))
 
 
 class Predictor:
