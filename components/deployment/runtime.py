@@ -160,7 +160,8 @@ class Predictor:
         ImportError: onnxruntime is not installed.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 1) -> None:
+    def __init__(self, folder: str | Path, *, threads: int | None = None, batch: int = 1) -> None:
+        folder = Path(folder)
         self.about, self.batch = read_verified(folder), max(batch, 1)
         import onnxruntime  # noqa: PLC0415 - the hashes are checked before anything is parsed
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from components.deployment import load, load_model, read_bundle
+from tests.commands import segtune_here
 from tests.folders import png_folder
 from tuning import Study, StudyConfig
 from tuning.errors import ExportError
@@ -99,6 +100,28 @@ def test_an_ensemble_averages_the_probabilities_of_the_seeds(study: Path, tmp_pa
         torch.testing.assert_close(ensemble(given).sigmoid(), single.mean(dim=0), atol=1e-5, rtol=0)
     expected = np.load(tmp_path / "out" / "golden_output.npy")
     np.testing.assert_allclose(load(tmp_path / "out").logits(image), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("option", "what"), [("--finalist", "seed {seed}"), ("--ensemble", "ensemble of 2 seeds")])
+def test_the_command_hands_over_the_finalist_that_is_asked_for(
+    study: Path, tmp_path: Path, option: str, what: str
+) -> None:
+    said = segtune_here("export", str(study), "--to", str(tmp_path / "out"), option, "--format", "safetensors")
+    assert said.returncode == 0, said.stderr
+    setting, seeds = best_setting(study)
+    label = f"{setting}, {what.format(seed=max(seeds, key=lambda seed: seeds[seed]))}"
+    assert said.stdout.startswith(f"exported  {label} ") or f"exported  baseline {label}" in said.stdout
+    assert read_bundle(tmp_path / "out")["tiling"]["blend"] == "centre"  # without ONNX too
+
+
+def test_the_command_hands_over_all_finalists(study: Path, tmp_path: Path) -> None:
+    arguments = ("export", str(study), "--to", str(tmp_path / "all"), "--all-finalists", "--format", "safetensors")
+    said = segtune_here(*arguments, "--threshold", "tuned")
+    assert said.returncode == 0, said.stderr
+    bundles = sorted((tmp_path / "all").iterdir())
+    assert len(bundles) == said.stdout.count("exported  ") == 2
+    for output in (read_bundle(bundle)["output"] for bundle in bundles):
+        assert output["threshold"] == list(output["tuned_threshold"]["tuned"].values())
 
 
 def test_a_study_without_finalists_is_refused(tmp_path: Path, study: Path) -> None:

@@ -39,6 +39,8 @@ def test_the_onnx_model_gives_the_masks_of_the_trial(study: Path, tmp_path: Path
     parity = json.loads((tmp_path / "one" / "parity.json").read_text())
     assert export.parity == parity
     assert not parity["torch"]
+    assert parity["validation_dice"].keys() == {"recorded", "again", "fp32"}
+    assert parity["validation_dice"]["recorded"] == pytest.approx(parity["validation_dice"]["fp32"], abs=1e-3)
     assert [entry["size"] for entry in parity["sizes"]] == [[64, 64], [32, 32], [64, 32]]
     assert parity["sizes"][0]["batches"] == [1, 2]
     assert parity["flipped"] <= 1e-4
@@ -71,11 +73,27 @@ def test_another_model_is_refused_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_program_of_torch_export_gives_the_golden_output(study: Path, tmp_path: Path) -> None:
+    export_trial(study, tmp_path / "out", formats=("onnx", "pt2"))
+    assert "model.pt2" in (tmp_path / "out" / "SHA256SUMS").read_text()
+    program = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    image, expected = (np.load(tmp_path / "out" / f"golden_{name}.npy") for name in ("input", "output"))
+    with torch.inference_mode():
+        np.testing.assert_allclose(program(torch.from_numpy(image)).numpy(), expected, atol=1e-5)
+        assert program(torch.zeros(3, image.shape[1], 32, 48)).shape == (3, expected.shape[1], 32, 48)
+
+
 def test_the_number_that_failed_is_named() -> None:
-    found = {"flipped": 0.0, "largest": 0.1, "dice": {"pytorch": 0.9, "onnx": 0.9}}
+    found = {"flipped": 0.0, "largest": 0.1, "dice": {"pytorch": 0.9, "onnx": 0.9}, "torch": False}
     refuse_beyond_limits(found)
+    refuse_beyond_limits(found | {"dice": {"pytorch": None, "onnx": None}})
     with pytest.raises(ExportError, match=r"PyTorch: change of Dice 2\.00e-03 \(at most 0\.001\); largest"):
         refuse_beyond_limits(found | {"dice": {"pytorch": 0.9, "onnx": 0.902}})
+    for one, other in ((None, 0.9), (0.9, None)):
+        with pytest.raises(ExportError, match=r"PyTorch: change of Dice inf \(at most 0\.001\)"):
+            refuse_beyond_limits(found | {"dice": {"pytorch": one, "onnx": other}})
+    with pytest.raises(ExportError, match="torch was loaded"):
+        refuse_beyond_limits(found | {"torch": True})
     with pytest.raises(ExportError, match="a logit is NaN or infinite"):
         refuse_beyond_limits(found | {"largest": float("nan")})
 

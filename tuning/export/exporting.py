@@ -207,21 +207,20 @@ def _write(place: Path, folder: Path, record: dict[str, Any], handover: Handover
         "test": describe_tested(handover.tested),
     }
     source = Source.load(StudyConfig.load(handover.settings), handover.epoch)
-    if form.with_onnx:
-        description |= write_models(place, source, form.formats)
+    description |= write_models(place, source, form.formats) if form.with_onnx else {"tiling": source.tiling()}
     write_bundle(place, handover.weights, description, metrics)
-    parity = _carry_onnx(place, source, description["onnx"]["fixed_size"]) if form.with_onnx else None
+    parity = _carry_onnx(place, source, description["onnx"]["fixed_size"], check["dice"]) if form.with_onnx else None
     (place / CARD).write_text(card_text(description, metrics, parity), encoding="utf-8")
     write_sums(place)
     return Export(folder, handover.label, handover.epoch, check, output["threshold"], parity)
 
 
-def _carry_onnx(folder: Path, source: Source, size: list[int] | None) -> dict[str, Any]:
+def _carry_onnx(folder: Path, source: Source, size: list[int] | None, whole: dict[str, Any]) -> dict[str, Any]:
     """Predictor, golden pair and gate; the gate uses the bundle as it will be, and so needs its sums."""
     write_predictor(folder)
     write_golden(folder, source, size)
     write_sums(folder)
-    return check_parity(folder, source, size)
+    return check_parity(folder, source, size, whole)
 
 
 def _write_settings(folder: Path, handover: Handover) -> None:

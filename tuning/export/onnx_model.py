@@ -70,13 +70,14 @@ def _write(folder: Path, source: Source, formats: tuple[str, ...], size: list[in
     )
 
 
-def check_parity(folder: Path, source: Source, size: list[int] | None) -> dict[str, Any]:
+def check_parity(folder: Path, source: Source, size: list[int] | None, whole: dict[str, Any]) -> dict[str, Any]:
     """Compare the ONNX model with PyTorch in fp32 on validation images; writes `parity.json`, and the golden pair.
 
     Args:
         folder: the bundle, complete but for `parity.json`, with its `SHA256SUMS`.
         source: the trial's data.
         size: the only one that the model takes, if so.
+        whole: Dice on the validation split, as recorded, again in the study's precision and in fp32; written beside.
 
     Returns:
         As `components.deployment.parity.compare`, with the limits.
@@ -94,6 +95,7 @@ def check_parity(folder: Path, source: Source, size: list[int] | None) -> dict[s
         raise ExportError(f"the check of {ONNX} in a fresh process failed: {said}")
     found: dict[str, Any] = json.loads(result.stdout)
     refuse_beyond_limits(found)
+    found["validation_dice"] = whole
     found["limits"] = {"flipped": MOST_FLIPPED, "dice": MOST_DICE_CHANGE}
     (folder / PARITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
@@ -102,7 +104,8 @@ def check_parity(folder: Path, source: Source, size: list[int] | None) -> dict[s
 def refuse_beyond_limits(found: dict[str, Any]) -> None:
     """Raise `ExportError` where a number of the gate is beyond its limit; NaN is."""
     dice = found["dice"]
-    change = 0.0 if dice["onnx"] is None else abs(dice["onnx"] - dice["pytorch"])
+    undefined = [value is None for value in dice.values()]
+    change = (0.0 if all(undefined) else np.inf) if any(undefined) else abs(dice["onnx"] - dice["pytorch"])
     wrong = [
         f"{what} {value:.2e} (at most {most:g})"
         for what, value, most in (
@@ -113,6 +116,8 @@ def refuse_beyond_limits(found: dict[str, Any]) -> None:
     ]
     if not np.isfinite(found["largest"]):
         wrong.append("a logit is NaN or infinite")
+    if found["torch"]:
+        wrong.append("torch was loaded, so that it was not the bundle alone that was looked at")
     if wrong:
         raise ExportError(
             f"{ONNX} does not give the masks of the network in PyTorch: {', '.join(wrong)}; largest difference of a "

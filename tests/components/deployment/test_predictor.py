@@ -19,7 +19,7 @@ from components.deployment import load
 from components.deployment.carried import write_sums
 from components.deployment.errors import BundleError
 from components.deployment.image_files import find_images, predict_files
-from components.deployment.runtime import BadImageError, Scale
+from components.deployment.runtime import BadImageError, Predictor, Scale
 from tests.bundles import conv_bundle
 from tests.folders import save_volume
 
@@ -109,7 +109,8 @@ def test_one_file_predicts_where_neither_torch_nor_segtune_can_be_imported(
     command = [sys.executable, "-I", "-c", BLOCKED, bundle[0] / "predict.py", tmp_path / "a.png", "--out", tmp_path]
     result = subprocess.run([*map(str, command), "--probabilities"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert (np.asarray(Image.open(tmp_path / "a.png")) == load(bundle[0])(image_of(20, 30))).all()
+    expected = Predictor(str(bundle[0]))(image_of(20, 30))
+    assert (np.asarray(Image.open(tmp_path / "a.png")) == expected).all()
     assert np.load(tmp_path / "a_probabilities.npy").shape == (1, 20, 30)
 
 
