@@ -21,6 +21,7 @@ from components.deployment.errors import BundleError
 from components.deployment.image_files import find_images, predict_files
 from components.deployment.runtime import BadImageError, Predictor, Scale
 from tests.bundles import conv_bundle
+from tests.commands import ROOT
 from tests.folders import save_volume
 
 for name in ("onnx", "onnxscript", "onnxruntime"):
@@ -112,6 +113,24 @@ def test_one_file_predicts_where_neither_torch_nor_segtune_can_be_imported(
     expected = Predictor(str(bundle[0]))(image_of(20, 30))
     assert (np.asarray(Image.open(tmp_path / "a.png")) == expected).all()
     assert np.load(tmp_path / "a_probabilities.npy").shape == (1, 20, 30)
+
+
+@pytest.mark.faults  # it installs packages
+def test_one_file_predicts_in_an_environment_of_its_own_requirements(
+    bundle: tuple[Path, nn.Module], tmp_path: Path
+) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    wanted: list[str | Path] = ["-r", bundle[0] / "requirements.txt", "-c", ROOT / "constraints.txt"]
+    install = subprocess.run([python, "-m", "pip", "install", "-q", *wanted], capture_output=True, check=False)
+    if install.returncode:
+        pytest.skip(f"no packages can be installed here: {install.stderr.decode()[-200:]}")
+    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "ray", "monai", "segtune"} & {line.split()[0] for line in listed.lower().splitlines()}
+    Image.fromarray(image_of(20, 30)).save(tmp_path / "a.png")
+    command: list[str | Path] = [python, "-I", bundle[0] / "predict.py", tmp_path / "a.png", "--out", tmp_path / "out"]
+    subprocess.run(command, check=True)
+    assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == load(bundle[0])(image_of(20, 30))).all()
 
 
 def test_the_predictor_of_the_package_imports_no_torch(bundle: tuple[Path, nn.Module]) -> None:
