@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from components.data.mni152 import mni152_slices
-from components.deployment import load
 from tests.commands import segtune_here
 from tuning import Study, StudyConfig
 from tuning.config import set_by_path
@@ -83,8 +82,13 @@ def test_the_brain_goes_from_its_slices_to_a_bundle_to_masks(tmp_path: Path, tra
     pytest.importorskip("nilearn", reason="needs the extra `brain`")
     study = trained("brain")
     export_trial(study, tmp_path / "bundle", formats=("onnx",))
-    predict, val = load(tmp_path / "bundle"), mni152_slices().val
-    pairs = [(predict(np.moveaxis(image, 0, -1)), mask) for image, mask in zip(val.images, val.masks, strict=True)]
+    val, images = mni152_slices().val, tmp_path / "images"
+    images.mkdir()
+    for case, image in zip(val.cases, val.images, strict=True):
+        np.save(images / f"{case}.npy", image)
+    predicted = segtune_here("predict", str(tmp_path / "bundle"), str(images), "--out", str(tmp_path / "masks"))
+    assert predicted.returncode == 0, predicted.stderr
+    pairs = [(stored(tmp_path / "masks", case), mask) for case, mask in zip(val.cases, val.masks, strict=True)]
     assert dice_of(pairs, 3) == pytest.approx(best_dice(study), abs=5e-3)
 
 

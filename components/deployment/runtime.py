@@ -226,8 +226,14 @@ class Predictor:
         """An image as stored as `(C, *spatial)`.
 
         Raises:
-            BadImageError: it does not fit the model, or fits it in two ways.
+            BadImageError: it does not fit the model, or fits it in two ways; or it is of integers, and the study's own
+                function scaled its images.
         """
+        if self.about["input"]["normalize"] is None and image.dtype.kind in "bui":
+            raise BadImageError(
+                f"found {image.dtype}; the model takes floats as the function that made its data scales them. "
+                "Hint: write them as .npy."
+            )
         wanted = self.about["input"]["channels"]
         while image.ndim > self.axes + 1 and image.shape[0] == 1:
             image = image[0]

@@ -115,6 +115,20 @@ def test_one_file_predicts_where_neither_torch_nor_segtune_can_be_imported(
     assert np.load(tmp_path / "a_probabilities.npy").shape == (1, 20, 30)
 
 
+def test_integers_are_refused_where_only_the_studys_own_function_knows_the_scale(tmp_path: Path) -> None:
+    model = pixelwise(nn.Conv2d)
+    predict = load(conv_bundle(tmp_path / "bundle", model, given={"normalize": None}))
+    with pytest.raises(BadImageError, match=r"found uint8; the model takes floats .* Hint: write them as \.npy\."):
+        predict(image_of(8, 8))
+    image = np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "a.npy", image)
+    assert predict_files(predict, [tmp_path / "images"], tmp_path / "out") == {}
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(image)[None, None])[0, 0].numpy() > 0
+    assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == expected).all()
+
+
 @pytest.mark.faults  # it installs packages
 def test_one_file_predicts_in_an_environment_of_its_own_requirements(
     bundle: tuple[Path, nn.Module], tmp_path: Path
