@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from components.mask_policy import Absent, Empty, SoftLabels
 from tuning.config.data import DataConfig
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
@@ -48,13 +49,13 @@ class ModelConfig(Section):
 class LossPolicyConfig(Section):
     """What empty masks, absent classes and soft labels mean to all terms; `data.ignore` names ignored pixels."""
 
-    empty: Literal["smooth", "skip"] = Field(
+    empty: Empty = Field(
         "smooth", description="a sample and class without foreground: smoothing decides, or region losses leave it out"
     )
-    absent: Literal["count", "skip"] = Field(
+    absent: Absent = Field(
         "count", description="a class that no pixel of a batch has: as any other, or region losses leave it out"
     )
-    soft_labels: Literal["keep", "threshold"] = Field(
+    soft_labels: SoftLabels = Field(
         "keep", description="targets between 0 and 1: as they are, or cut at ½"
     )
 
