@@ -40,8 +40,3 @@ class TrainingSettings:
     step: str | None = None
     compile: Compiled = False
     seed: Seed = 0
-
-    @property
-    def lone_seed(self) -> int:
-        """The seed of a training outside a study; `per_trial` is 0, as there is but one."""
-        return 0 if isinstance(self.seed, str) else self.seed

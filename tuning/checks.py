@@ -7,13 +7,14 @@ from typing import Any
 
 import optuna
 import torch
+from torch import nn
 
 from components.data import SegmentationData, augmented, evaluation_batches, training_batches
 from components.data.batches import check_crop
 from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
-from components.training import SlidingWindow
+from components.training import SlidingWindow, compile_network
 from components.training.steps import call_step
 from search_spaces import Choice, Space, SpaceError, make_sampler
 from tuning.building import build_augmentation, build_loss, build_model, build_step
@@ -60,6 +61,8 @@ def check_study(config: StudyConfig, data: SegmentationData) -> Space:
         window = sliding_window(data, tried)
     with _gathered(problems, "training.step"):
         _check_step(tried, data)
+    with _gathered(problems, "training.compile"):
+        compile_network(nn.Identity(), tried.training.compile)  # nothing is compiled before the first batch
     with _gathered(problems, "model"):
         _check_network(tried, data, window)
     if problems or space is None:

@@ -21,6 +21,7 @@ from components.training import (
     build_lr_schedule,
     build_optimizer,
     choose_precision,
+    compile_network,
     scale_lr,
     seed_everything,
     train_epoch,
@@ -59,9 +60,7 @@ class FoldTraining:
         self._store = store.between(self._before + 1, self._before + training.epochs)
         self._seed = trial_seed(settings, trial)
         seed_everything(self._seed)
-        self._model = accelerate(build_model(settings, data).to(device))
-        if training.compile:
-            self._model.compile()  # in place, so that the weights keep their names
+        self._model = compile_network(accelerate(build_model(settings, data).to(device)), training.compile)
         self._loss = build_loss(settings, data.mode, data.ignore_index)
         self._loss.gradient_interval = GRADIENT_INTERVAL
         self._loss_schedule = LossManager.create_loss_scheduler(

@@ -1,6 +1,6 @@
 """The training loop and what it is built from: network, optimiser, seeds."""
 
-from components.training.acceleration import MemoryFormat, accelerate
+from components.training.acceleration import MemoryFormat, accelerate, compile_network
 from components.training.early_stopping import EarlyStopping
 from components.training.evaluation import evaluate
 from components.training.inference import SlidingWindow, predict
@@ -27,6 +27,7 @@ __all__ = [
     "build_lr_schedule",
     "build_optimizer",
     "choose_precision",
+    "compile_network",
     "evaluate",
     "predict",
     "scale_lr",

@@ -1,5 +1,6 @@
 """Makes a network faster without changing what it computes: memory layout, and layers in a faster form."""
 
+import difflib
 import math
 from typing import Literal, get_args
 
@@ -48,6 +49,33 @@ def accelerate(model: nn.Module, *, memory_format: str = "auto") -> nn.Module:
         fast = _fast_form_of(module)
         if fast is not None:
             module.__class__ = fast
+    return model
+
+
+def compile_network(model: nn.Module, setting: bool | str) -> nn.Module:  # noqa: FBT001 - a setting's value
+    """Let a network run in compiled code, in place, so that its weights keep their names.
+
+    Args:
+        model: network.
+        setting: `training.compile`: whether; or a backend of `torch.compile`.
+
+    Returns:
+        The same network.
+
+    Raises:
+        InvalidInputError: there is no such backend.
+    """
+    if isinstance(setting, str):
+        known = torch.compiler.list_backends(exclude_tags=())
+        if setting not in known:
+            close = difflib.get_close_matches(setting, known, n=1) or torch.compiler.list_backends()
+            raise InvalidInputError(
+                f"training.compile: found {setting!r}, which is no backend of torch.compile. "
+                f"Hint: true, false, or a backend such as {', '.join(close)}."
+            )
+        model.compile(backend=setting)
+    elif setting:
+        model.compile()
     return model
 
 

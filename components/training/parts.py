@@ -13,7 +13,7 @@ from components.errors import InvalidInputError
 from components.losses import CombinedLoss, DeepSupervisionLoss
 from components.losses.deep_supervision import outputs_of
 from components.losses.schedules.base import LossSchedule
-from components.training.acceleration import accelerate
+from components.training.acceleration import accelerate, compile_network
 from components.training.configuration import TrainingConfiguration
 from components.training.optimizers import add_undecayed, build_lr_schedule, build_optimizer, plan_anew
 from components.training.own_steps import OwnSteps
@@ -62,8 +62,8 @@ class TrainingParts:
         training, device = configuration.training, device_of(model)
         self._training, self._planned = training, scheduler is None and optimizer is None
         self.model, self.precision = accelerate(model), choose_precision(training.precision, device)
-        if training.compile and not compiled:
-            model.compile()  # in place, so that the weights keep their names
+        if not compiled:
+            compile_network(model, training.compile)
         loss_schedule.loss.to(device)  # with the weights that a schedule may have it learn
         if optimizer is not None:
             add_undecayed(optimizer, loss_schedule.parameters(), scheduler)

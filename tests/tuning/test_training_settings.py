@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from torch import Tensor
 
 from components.checkpoints import verify_checkpoint
+from components.deployment.bundle import WEIGHTS
 from tests.folders import png_folder
 from tuning import Study, StudyConfig
 from tuning.building import resolve_precision
@@ -158,3 +160,27 @@ def test_an_augmentation_that_is_none_is_refused_before_anything_starts(make: Ma
 def test_a_warm_up_of_all_epochs_is_refused(make: Make) -> None:
     with pytest.raises(StudyConfigError, match=r"training.warmup: found 4 of 4 epochs"):
         make(warmup=4)
+
+
+def test_a_compiled_trial_trains_as_one_that_is_not_and_keeps_the_names_of_its_weights(
+    make: Make, tmp_path: Path
+) -> None:
+    # `aot_eager` goes the whole way of torch.compile but for the last step, which needs a compiler.
+    torch.compiler.reset()
+    counted = torch._dynamo.utils.counters
+    counted.clear()
+    unet = {"model.build": "components.training.network:small_unet", "model.arguments": {"channels": [4, 8, 16]}}
+    compiled = train(make(compile="aot_eager", epochs=2).with_overrides(unet), tmp_path / "compiled")
+    assert counted["stats"]["unique_graphs"] > 0
+    plain = train(make(epochs=2).with_overrides(unet), tmp_path / "plain")
+    for (found, _), (expected, _) in zip(compiled, plain, strict=True):
+        assert found["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-3)
+    names = [set(load_file(tmp_path / name / "epoch_002" / WEIGHTS)) for name in ("compiled", "plain")]
+    assert names[0] == names[1]
+
+
+def test_a_backend_that_is_none_is_refused_before_anything_starts(make: Make) -> None:
+    config = make(compile="aot_eger")
+    with pytest.raises(StudyConfigError, match=r"^training\.compile: found 'aot_eger'.* aot_eager") as caught:
+        check_study(config, load_data(config.data)[0])
+    assert len(str(caught.value).splitlines()) == 1

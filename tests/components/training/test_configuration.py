@@ -95,7 +95,6 @@ def test_a_policy_reaches_every_term_and_survives_a_file(tmp_path: Path) -> None
     configuration.save(tmp_path / "training.yaml")
     again = TrainingConfiguration.load(tmp_path / "training.yaml")
     assert again == configuration
-    assert again.training.lone_seed == 0
     assert again.diff(TrainingConfiguration())["loss.policy"] == ({"empty": "skip"}, None)
     wrong, empty = torch.full((1, 1, 4, 4), 5.0), torch.zeros(1, 1, 4, 4)
     losses = [settings.loss.build() for settings in (again, TrainingConfiguration())]
