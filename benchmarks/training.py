@@ -1,4 +1,4 @@
-"""An epoch of training beside a plain loop: seconds, Dice over seeds, overhead, and the memory of concurrent trials.
+"""An epoch of training beside a plain loop: seconds, Dice over seeds and overhead; memory.py has the memory of trials.
 
     SEGTUNE_DATA=... PYTHONPATH=. python benchmarks/training.py [--epochs 12] [--seeds 10] [--rounds 9] [--device cuda]
 
