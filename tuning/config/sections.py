@@ -55,9 +55,7 @@ class LossPolicyConfig(Section):
     absent: Absent = Field(
         "count", description="a class that no pixel of a batch has: as any other, or region losses leave it out"
     )
-    soft_labels: SoftLabels = Field(
-        "keep", description="targets between 0 and 1: as they are, or cut at ½"
-    )
+    soft_labels: SoftLabels = Field("keep", description="targets between 0 and 1: as they are, or cut at ½")
 
 
 class LossConfig(Section):
