@@ -1,6 +1,6 @@
 """Images a second of an exported model on the CPU, and the memory that a large image takes.
 
-    PYTHONPATH=. python benchmarks/predict.py [--threads 1] [--repeats 5]
+    PYTHONPATH=. python benchmarks/predict.py [--threads 1] [--repeats 5] [--memory]
 
 Side by side, turn by turn, with the same threads, from images as stored to masks:
 
@@ -10,7 +10,7 @@ Side by side, turn by turn, with the same threads, from images as stored to mask
 
 The network is MONAI's UNet (16, 32, 64, 128) with weights as drawn, as speed does not hang on them; images are those of
 the nuclei of `SEGTUNE_DATA`, else of noise in their sizes. The large image goes through a process of its own, whose
-largest resident set counts; windows of 1,024.
+largest resident set counts, from an array in memory and from a PNG file to a mask file; windows of 1,024.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.networks.nets import UNet
+from PIL import Image
 
 from components.data.folder import normalize_image
 from components.deployment import load
@@ -41,12 +42,15 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[1])
-from predict import Predictor
-size = int(sys.argv[2])
-predictor = Predictor(Path(sys.argv[1]), threads=int(sys.argv[3])) if size else None
-image = np.random.default_rng(0).integers(0, 255, (size, size, 3), dtype=np.uint8)
+from predict import Predictor, predict_files
+given, size, place = sys.argv[3], int(sys.argv[4]), Path(sys.argv[5])
+predictor = Predictor(Path(sys.argv[1]), threads=int(sys.argv[2])) if size else None
+image = np.random.default_rng(0).integers(0, 255, (size, size, 3), dtype=np.uint8) if given == "array" else None
 began = time.perf_counter()
-mask = predictor(image) if size else image
+if size and given == "array":
+    predictor(image)
+elif size:
+    assert predict_files(predictor, [place / f"{size}.png"], place / "masks") == {}
 seconds = time.perf_counter() - began
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))  # ru_maxrss counts the parent's too
 print(json.dumps([seconds, int(status["VmHWM"].split()[0]) / 1024]))
@@ -58,6 +62,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--memory", action="store_true", help="measure memory alone")
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
@@ -65,8 +70,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         tiling = {"size": [1024, 1024], "blend": "centre"}
         bundle = make_bundle(Path(place) / "bundle", model, channels=CHANNELS, divisor=DIVISOR, tiling=tiling)
-        _print_speed(bundle, model, given.threads, given.repeats)
-        print()
+        if not given.memory:
+            _print_speed(bundle, model, given.threads, given.repeats)
+            print()
         _print_memory(bundle, given.threads)
 
 
@@ -97,14 +103,20 @@ def _print_speed(bundle: Path, model: torch.nn.Module, threads: int, repeats: in
 
 
 def _print_memory(bundle: Path, threads: int) -> None:
-    print("| RGB image | seconds | peak MiB |\n|---|---|---|")
+    print("| RGB image | given as | seconds | peak MiB |\n|---|---|---|---|")
     for size in (0, 1000, LARGE):
-        command = [sys.executable, "-c", _MEASURED, str(bundle), str(size), str(threads)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
-        if result.returncode:
-            raise SystemExit(result.stderr)
-        seconds, mib = json.loads(result.stdout)
-        print(f"| {f'{size} × {size}' if size else 'none'} | {seconds:.1f} | {mib:.0f} |")
+        for given in ("array", "PNG file") if size else ("array",):
+            place = bundle.parent
+            if given != "array":
+                random = np.random.default_rng(0)
+                noise = random.integers(0, 255, (size, size, CHANNELS), dtype=np.uint8)
+                Image.fromarray(noise).save(place / f"{size}.png", compress_level=1)
+            command = [sys.executable, "-c", _MEASURED, *map(str, (bundle, threads, given, size, place))]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+            if result.returncode:
+                raise SystemExit(result.stderr)
+            seconds, mib = json.loads(result.stdout)
+            print(f"| {f'{size} × {size}' if size else 'none'} | {given} | {seconds:.1f} | {mib:.0f} |")
 
 
 def _images() -> list[Any]:
