@@ -229,6 +229,10 @@ class Predictor:
             BadImageError: it does not fit the model, or fits it in two ways; or it is of integers, and the study's own
                 function scaled its images.
         """
+        if image.dtype.kind not in "buif" or image.size == 0:
+            raise BadImageError(
+                f"found {image.dtype} of shape {image.shape}; expected numbers, and at least one of them."
+            )
         if self.about["input"]["normalize"] is None and image.dtype.kind in "bui":
             raise BadImageError(
                 f"found {image.dtype}; the model takes floats as the function that made its data scales them. "

@@ -115,6 +115,18 @@ def test_one_file_predicts_where_neither_torch_nor_segtune_can_be_imported(
     assert np.load(tmp_path / "a_probabilities.npy").shape == (1, 20, 30)
 
 
+def test_arrays_that_are_no_images_do_not_stop_the_others(bundle: tuple[Path, nn.Module], tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    bad = {"empty": np.ones((0, 8)), "text": np.array([["a", "b"]]), "complex": np.ones((8, 8), np.complex64)}
+    for name, array in (bad | {"good": image_of(8, 8)}).items():
+        np.save(images / f"{name}.npy", array)
+    wrong = predict_files(load(bundle[0]), [images], out)
+    assert {file.stem for file in wrong} == set(bad)
+    assert all("expected numbers, at least one." in said for said in wrong.values())
+    assert [file.name for file in out.iterdir()] == ["good.png"]
+
+
 def test_integers_are_refused_where_only_the_studys_own_function_knows_the_scale(tmp_path: Path) -> None:
     model = pixelwise(nn.Conv2d)
     predict = load(conv_bundle(tmp_path / "bundle", model, given={"normalize": None}))
