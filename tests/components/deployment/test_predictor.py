@@ -123,7 +123,7 @@ def test_arrays_that_are_no_images_do_not_stop_the_others(bundle: tuple[Path, nn
         np.save(images / f"{name}.npy", array)
     wrong = predict_files(load(bundle[0]), [images], out)
     assert {file.stem for file in wrong} == set(bad)
-    assert all("expected numbers, at least one." in said for said in wrong.values())
+    assert all("expected numbers, and at least one of them." in said for said in wrong.values())
     assert [file.name for file in out.iterdir()] == ["good.png"]
 
 
