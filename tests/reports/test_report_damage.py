@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from reports import write_report
+from reports import StudyTables, write_report
+from reports.files import write_tables
+from reports.report import study_sentences
 from tests.report_studies import StudyWriter, write_finalists
 
 _FILES = (
@@ -41,7 +43,7 @@ _READ = {
     ),
     *("gradient_share_dice", "case", "group", "class", "bytes", "path", "epoch_seconds"),
 }
-_TIMES = 8  # of each file; a report takes half a second
+_TIMES = 8  # of each file
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +81,48 @@ def damage(path: Path, random: random.Random) -> list[str]:
     return names
 
 
+def read_all(root: Path, *, again: bool) -> tuple[list[str], list[str]]:
+    """A study's sentences and what its report would call missing; no page is drawn.
+
+    Every table is written, and of the finalists too where `again`.
+    """
+    study = StudyTables(root)
+    sentences, problems = study_sentences(study), list[str]()
+    write_tables(study, problems=problems)
+    if again and study.finalists is not None:
+        write_tables(study.finalists, problems=problems)
+    assert isinstance(study.attempts, list)
+    return sentences, [*problems, *study.problems]
+
+
+def test_what_is_whole_is_not_called_damaged(whole: Path) -> None:
+    page = write_report(whole).read_text(encoding="utf-8")
+    assert "What is missing" not in page
+    assert "trial 0 beats baseline dice: +0.0" in page
+    assert read_all(whole, again=True)[1] == []
+
+
 @pytest.mark.parametrize("name", _FILES)
-def test_no_damage_costs_the_report(whole: Path, tmp_path: Path, name: str) -> None:
-    before = write_report(whole, tmp_path / "whole.html").read_text(encoding="utf-8")
-    assert "What is missing" not in before
-    assert "trial 0 beats baseline dice: +0.0" in before
+def test_damage_is_named_and_costs_neither_tables_nor_sentences(whole: Path, tmp_path: Path, name: str) -> None:
     for seed in range(_TIMES):
         root = tmp_path / str(seed) / "study"
         shutil.copytree(whole, root)
         done = damage(root / name, random.Random(seed))
-        page = write_report(root).read_text(encoding="utf-8")
-        assert "Leaderboard" in page, done
-        assert "trial 0" in page, done
-        assert "cannot be summed up" not in page, done
+        sentences, missing = read_all(root, again=name.startswith("finalists"))
+        assert len(sentences) == 3, done
+        shown = len((root / "report" / "trials.csv").read_text(encoding="utf-8").splitlines()) - 1
+        assert shown == 4 or (name == "journal.log" and shown >= 1), done
         if not done or (done[-1] in _READ and name.endswith((".jsonl", ".log"))):
-            assert "What is missing" in page, done
-        shutil.rmtree(root)
+            assert missing, done
+
+
+@pytest.mark.parametrize("seed", range(_TIMES))
+def test_no_damage_costs_the_page(whole: Path, tmp_path: Path, seed: int) -> None:
+    """All files are damaged at once, since to draw a page takes most of the time."""
+    root = tmp_path / "study"
+    shutil.copytree(whole, root)
+    done = {name: damage(root / name, random.Random(f"{seed} {name}")) for name in _FILES}
+    page = write_report(root).read_text(encoding="utf-8")
+    assert "Leaderboard" in page, done
+    assert "What is missing" in page, done
+    assert "cannot be summed up" not in page, done
