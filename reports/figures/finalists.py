@@ -18,7 +18,7 @@ def finalists_intervals(means: pd.DataFrame, baseline: str) -> "Figure":
         baseline: the setting that is drawn as such.
     """
     rows = means.iloc[::-1]
-    figure = empty_figure(x="Dice, mean over seeds and groups", height=140 + 44 * len(rows))
+    figure = empty_figure(x="mean Dice", height=140 + 44 * len(rows))
     for is_baseline, (name, colour, symbol) in ((False, ("finalist", BLUE, "circle")), (True, BASELINE)):
         own = rows[(rows["setting"] == baseline) == is_baseline]
         if own.empty:

@@ -45,6 +45,12 @@ def empty_figure(*, x: str = "", y: str = "", height: int = 380, **layout: Any) 
     )
 
 
+def cut(text: object, longest: int) -> str:
+    """Text that has room beside a plot on a phone, as `plain`; what is too long ends in three dots."""
+    words = str(text)
+    return plain(words if len(words) <= longest else f"{words[: longest - 1]}…")
+
+
 def plain(text: object) -> str:
     """Text as plotly shows it unchanged: its own small HTML is switched off."""
     return escape(str(text), quote=False)

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from reports.figures.look import BLUE, SCALE, empty_figure, plain, plains
+from reports.figures.look import BLUE, SCALE, cut, empty_figure, plains
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _BANDS = 5  # shades of lines, each as many trials
 _WIDE = 0.02  # share by which values of one choice are spread, so that lines are told apart
+_LONGEST = 14  # signs of a value or a name that has room beside the next one
+_LINE = 13  # pixels between lines of that text
+_UNSET = "\N{EN DASH}"
 _LOG_SPAN = 50  # a positive setting whose largest value is so many times the smallest is drawn on a log axis
 
 
@@ -33,7 +36,7 @@ def importance_bars(importances: "pd.Series[float]") -> "Figure":
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
-    figure.update_xaxes(range=[0, 1.12 * float(ordered.max() or 1)], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1.25 * float(ordered.max() or 1)], tickformat=".0%")
     return figure
 
 
@@ -74,12 +77,20 @@ def parallel_axes(settings: pd.DataFrame, dice: "pd.Series[float]") -> "Figure":
     for position, end in enumerate(ends):
         figure.add_vline(x=position, line={"color": "rgba(128,128,128,0.6)", "width": 1})
         for y_end, text, anchor in ((0, end[0], "top"), (1, end[1], "bottom")):
+            outwards = (2 * y_end - 1) * _LINE * (position % 2)  # every other one, or neighbours run into each other
             figure.add_annotation(
-                x=position, y=y_end, text=plain(text), showarrow=False, yanchor=anchor, font={"size": 11}
+                x=position,
+                y=y_end,
+                text=cut(text, _LONGEST),
+                showarrow=False,
+                yanchor=anchor,
+                yshift=outwards,
+                font={"size": 11},
             )
-    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=plains([_short(name) for name in names]), title="")
+    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=[cut(_short(name), _LONGEST) for name in names])
+    figure.update_xaxes(title="", autotickangles=[0, -45, -90], ticklabeloverflow="allow")
     figure.update_xaxes(showgrid=False, zeroline=False, range=[-0.3, len(names) - 0.7])
-    figure.update_yaxes(visible=False, range=[-0.1, 1.1])
+    figure.update_yaxes(visible=False, range=[-0.12, 1.12])
     figure.update_layout(legend={"title": {"text": "Dice "}})
     return figure
 
@@ -123,14 +134,14 @@ def ternary_weights(weights: pd.DataFrame, dice: "pd.Series[float]") -> "Figure"
     )
     axes = {
         f"{axis}axis": {
-            "title": {"text": name},
+            "title": {"text": cut(name, _LONGEST)},
             "gridcolor": "rgba(128,128,128,0.25)",
             "linecolor": "rgba(128,128,128,0.6)",
         }
-        for name, axis in zip(names, "abc", strict=True)
+        for name, axis in zip(weights.columns, "abc", strict=True)
     }
     figure.update_layout(
-        ternary={"bgcolor": "rgba(0,0,0,0)", "sum": 1, **axes}, margin={"t": 60, "b": 110, "l": 50, "r": 20}
+        ternary={"bgcolor": "rgba(0,0,0,0)", "sum": 1, **axes}, margin={"t": 60, "b": 110, "l": 50, "r": 50}
     )
     return figure
 
@@ -153,7 +164,7 @@ def _axis(column: "pd.Series[Any]") -> tuple[np.typing.NDArray[np.float64], tupl
     kinds = sorted(set(words))
     jitter = np.linspace(-_WIDE, _WIDE, len(words)) if len(words) > 1 else 0.0
     places = words.map({kind: index / max(len(kinds) - 1, 1) for index, kind in enumerate(kinds)}).to_numpy(float)
-    return places + jitter, (kinds[0], kinds[-1]) if kinds else ("", "")
+    return places + jitter, (kinds[0] or _UNSET, kinds[-1] or _UNSET) if kinds else ("", "")
 
 
 def _short(name: object) -> str:

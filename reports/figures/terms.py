@@ -28,7 +28,7 @@ def term_curves(terms: pd.DataFrame, part: str = "loss") -> "Figure":
         >>> terms = terms_table(study)
         >>> term_curves(terms[terms["number"] == 7], "weight")  # doctest: +SKIP
     """
-    figure = empty_figure(x="epoch", y=_TITLES.get(part, part), height=320)
+    figure = empty_figure(x="epoch", y=_TITLES.get(part, part), height=320, showlegend=True)
     for index, (term, own) in enumerate(terms.groupby("term", sort=False)):
         figure.add_scatter(
             x=own["epoch"].tolist(),

@@ -69,7 +69,7 @@ def images(study: StudyTables, folds: Sequence["SegmentationData"]) -> str:
 
 
 def _key(colours: Sequence[tuple[str, tuple[int, int, int]]]) -> str:
-    return "".join(f'<span style="background:rgb{colour}"></span>{escape(name)}' for name, colour in colours)
+    return "".join(f'<span><i style="background:rgb{colour}"></i>{escape(name)}</span> ' for name, colour in colours)
 
 
 def _of_trial(study: StudyTables, folds: Sequence["SegmentationData"], pairing: Pairing, number: int) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _ROWS = 100  # of a table on the page
+_LONG = 24  # signs of a text that is broken into lines
 _SCORE = 2  # numbers up to it are scores or differences of scores, and are shown with four digits
 
 
@@ -66,7 +67,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str
         bool(rows) and all(isinstance(row[index], int | float | None) for row in rows) for index in range(len(columns))
     ]
     larges = [number and any(_is_large(row[index]) for row in rows) for index, number in enumerate(numeric)]
-    marks = [' class="number"' if number else "" for number in numeric]
+    marks = [_mark(number, [row[index] for row in rows[:rows_shown]]) for index, number in enumerate(numeric)]
     head = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for name, mark in zip(columns, marks, strict=True))
     body = []
     for row in rows[:rows_shown]:
@@ -86,6 +87,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str
         f"<caption>{escape(caption + more)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _mark(number: bool, values: Sequence[object]) -> str:  # noqa: FBT001
+    """The class of a column's cells: that of long text keeps room, so that its lines are not a word each."""
+    if number:
+        return ' class="number"'
+    return ' class="words"' if any(len(str(value)) > _LONG for value in values) else ""
 
 
 def _is_large(value: object) -> bool:
