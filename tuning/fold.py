@@ -12,7 +12,7 @@ from components.data import SegmentationData
 from components.data.epochs import EpochBatches
 from components.losses import LossManager, ReferenceTerms
 from components.losses.combined import GRADIENT_INTERVAL
-from components.metrics import DiceScores
+from components.metrics import DiceScores, threshold_counts
 from components.metrics.masks import PackedMasks
 from components.training import (
     Stepper,
@@ -26,7 +26,7 @@ from components.training import (
     seed_everything,
     train_epoch,
 )
-from components.training.scores import score_columns
+from components.training.scores import score_columns, threshold_columns
 from tuning.averages import DICE_OF, TrialAverages, make_soup
 from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of, trial_seed
 from tuning.config import StudyConfig
@@ -231,12 +231,14 @@ class FoldTraining:
         return {**trained, **{f"weight_{name}": value for name, value in weights.items()}, "lr": lr}
 
     def _validate(self, network: nn.Module, row: dict[str, Any]) -> tuple[DiceScores, PackedMasks]:
-        """Score a network; its Dice and losses are written into the row."""
+        """Score a network; its Dice, threshold and losses are written into the row."""
         data = self._data
         reference = ReferenceTerms(data.mode, data.ignore_index)
-        scores, predicted = validate(network, data, self._settings, reference=reference)
+        thresholds = threshold_counts(data.mode, data.ignore_index)
+        scores, predicted = validate(network, data, self._settings, reference=reference, thresholds=thresholds)
         row |= {
             **score_columns(scores, data.foreground, data.scored),
+            **({} if thresholds is None else threshold_columns(thresholds, data.foreground, data.scored)),
             **{f"val_reference_{name}": value for name, value in reference.means().items()},
         }
         return scores, predicted

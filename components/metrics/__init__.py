@@ -5,7 +5,7 @@ from components.metrics.dice import DiceCounts, DiceScores
 from components.metrics.intervals import GroupMean, mean_over_groups
 from components.metrics.overlap import METRICS, OverlapScores, overlap_scores
 from components.metrics.surface import SurfaceScores, surface_scores
-from components.metrics.threshold import ThresholdCounts, ThresholdSweep, sweep_threshold
+from components.metrics.threshold import ThresholdCounts, ThresholdSweep, sweep_threshold, threshold_counts
 
 __all__ = [
     "METRICS",
@@ -24,4 +24,5 @@ __all__ = [
     "reliability",
     "surface_scores",
     "sweep_threshold",
+    "threshold_counts",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 from components.errors import InvalidInputError
 from components.losses.ignored import valid_pixels
 from components.mask_policy import FOREGROUND, checked_policy
+from components.metrics.bins import Bins
 from components.metrics.overlap import Counts
 
 HALF = 0.5  # the threshold of the objective
@@ -57,7 +58,7 @@ class ThresholdCounts:
                 f"thresholds: found {list(thresholds)}; expected rising numbers between 0 and 1, {HALF} among them."
             )
         self.thresholds = tuple(values.tolist())
-        self._bounds = torch.from_numpy(np.log(values / (1 - values)).astype(np.float32))
+        self._bins = Bins(torch.from_numpy(np.log(values / (1 - values)).astype(np.float32)))
         self._ignore_index = checked_policy(None, ignore_index, mode).ignore_index
         self._counts: list[Counts] = []
 
@@ -75,14 +76,10 @@ class ThresholdCounts:
             raise InvalidInputError(f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)}.")
         cases, classes = logits.shape[:2]
         bins = len(self.thresholds) + 1
-        # The bin of a logit is the number of bounds below it.
-        keys = torch.bucketize(logits.float().contiguous(), self._bounds.to(logits.device))
-        keys += bins * (target > FOREGROUND)
-        keys += (
-            2
-            * bins
-            * torch.arange(cases * classes, device=logits.device).view(cases, classes, *[1] * (logits.ndim - 2))
-        )
+        keys = self._bins.of(logits)
+        keys += (target > FOREGROUND).to(torch.int32).mul_(bins)
+        pairs = torch.arange(cases * classes, dtype=torch.int32, device=logits.device)
+        keys += 2 * bins * pairs.view(cases, classes, *[1] * (logits.ndim - 2))
         if self._ignore_index is not None:
             keys = keys[valid_pixels(target, self._ignore_index)]
         pixels = torch.bincount(keys.flatten(), minlength=cases * classes * 2 * bins)
@@ -97,6 +94,18 @@ class ThresholdCounts:
         if not self._counts:
             raise InvalidInputError("thresholds of no case at all: the split is empty.")
         return np.concatenate(self._counts)
+
+
+def threshold_counts(
+    mode: Literal["binary", "multilabel", "multiclass"], ignore_index: int | None = None
+) -> ThresholdCounts | None:
+    """Empty counts at the usual thresholds; None where the mode has none.
+
+    Args:
+        mode: what the masks mean.
+        ignore_index: as in `DiceCounts`.
+    """
+    return None if mode == "multiclass" else ThresholdCounts(mode, ignore_index=ignore_index)
 
 
 def _at_thresholds(pixels: Counts) -> Counts:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from components.losses import LossBreakdown
-from components.metrics import ThresholdCounts
+from components.metrics import threshold_counts
 from components.metrics.dice import DiceCounts, DiceScores, Mode, score_counts
 from components.training.scores import score_columns, threshold_columns
 
@@ -26,7 +26,7 @@ class RunningScores:
     def __init__(self, mode: Mode, ignore_index: int | None = None, names: Sequence[str] | None = None) -> None:
         self._mode, self._ignore_index, self._names = mode, ignore_index, names
         self._counts = DiceCounts(mode, ignore_index)
-        self._thresholds = None if mode == "multiclass" else ThresholdCounts(mode, ignore_index=ignore_index)
+        self._thresholds = threshold_counts(mode, ignore_index)
         self._losses: dict[str, float] = {}
         self._cases = 0
 

@@ -23,6 +23,7 @@ from components.metrics import (
     overlap_scores,
     reliability,
     sweep_threshold,
+    threshold_counts,
 )
 from components.metrics.masks import PackedMasks
 from components.training import accelerate
@@ -62,7 +63,7 @@ def check_bundle(folder: Path, fingerprint: str, epoch: int, checkpoint: Path | 
     device = device_of(settings) if torch.cuda.is_available() else "cpu"
     model = accelerate(load_model(folder).to(device))  # as in the trial, so that rounding is the same
     # Thresholds and temperature cost no pass of their own; they are those of fp32, as what is handed over.
-    thresholds = None if data.mode == "multiclass" else ThresholdCounts(data.mode, ignore_index=data.ignore_index)
+    thresholds = threshold_counts(data.mode, data.ignore_index)
     sample = LogitSample(data.mode, ignore_index=data.ignore_index)
     watching: dict[str, Any] = {"thresholds": thresholds, "sample": sample}
     as_studied = settings.training.precision == "fp32"
