@@ -20,7 +20,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Cases of one split; arrays may be read-only views of memory that trials share.
+    """Cases of one split; arrays may be read-only views of memory that trials share, and are copied if not contiguous.
 
     Attributes:
         images: one `(C, *spatial)` float32 a case; sizes may differ.
@@ -43,8 +43,9 @@ class Split:
     spacings: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "images", tuple(self.images))
-        object.__setattr__(self, "masks", tuple(self.masks))
+        # Trials share only arrays that lie in one piece; others would be copied into each of their processes.
+        object.__setattr__(self, "images", tuple(map(np.ascontiguousarray, self.images)))
+        object.__setattr__(self, "masks", tuple(map(np.ascontiguousarray, self.masks)))
         lengths = {len(self.images), len(self.masks), len(self.cases), len(self.groups)}
         if len(lengths) != 1:
             raise InvalidInputError(
