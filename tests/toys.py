@@ -128,7 +128,9 @@ class WatchedData(SegmentationData):
 
     @property
     def in_channels(self) -> int:
-        arrays = [array for split in self.splits.values() for array in (*split.images, *split.masks)]
+        arrays: list[np.ndarray] = []
+        for split in self.splits.values():
+            arrays += [*split.images, *split.masks]
         places = [place_in_memory(array) for array in arrays]
         line = {"process": os.getpid(), "places": places, "refused": sum(map(refuses_to_be_written, arrays))}
         with Path(self.facts["seen"]).open("a") as file:
