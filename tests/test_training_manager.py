@@ -133,6 +133,21 @@ def test_the_scheduler_of_another_optimiser_is_neither_kept_nor_taken() -> None:
         other.setup_training(network(), optimizer, StepLR(torch.optim.SGD(model.parameters(), lr=0.1), 1))
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.Conv2d(1, 1, 3), "^network: gives logits of .*; expected the size of the images. Hint: padded"),
+        (nn.Conv2d(1, 3, 1), "^logits: found 3 channels; mode 'binary' expects 1. Hint: 'multilabel'"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_in_training_and_in_validation(model: nn.Module, message: str) -> None:
+    manager = manager_of()
+    with pytest.raises(InvalidInputError, match=message):
+        manager.train_step(model, batch(), torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(InvalidInputError, match=message):
+        manager.validate_step(model, batch())
+
+
 def test_no_foreground_to_validate_on_says_so() -> None:
     manager = manager_of()
     model = nn.Conv2d(1, 1, 1)

@@ -69,6 +69,26 @@ def extended(images: Tensor, divisor: int) -> Tensor:
     return images
 
 
+def outputs_for(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """A network's outputs from fine to coarse, the first as large as the images.
+
+    Args:
+        model: network from images to logits, or to several.
+        images: `(B, C, *spatial)`, on its device.
+
+    Raises:
+        InvalidInputError: it gives no tensors, or the first has another size: it would be scored pixels away.
+    """
+    outputs = outputs_of(model(images), axes=images.ndim)
+    found, expected = outputs[0].shape, (len(images), *images.shape[2:])
+    if (*found[:1], *found[2:]) != expected:
+        raise InvalidInputError(
+            f"network: gives logits of {_times(found)} for images of {_times(images.shape)}; expected the size of the "
+            "images. Hint: padded convolutions keep it; every size must be a multiple of what the network needs."
+        )
+    return outputs
+
+
 def predict(model: nn.Module, images: Tensor, window: SlidingWindow | None = None) -> Tensor:
     """Logits of images.
 
@@ -83,11 +103,12 @@ def predict(model: nn.Module, images: Tensor, window: SlidingWindow | None = Non
         `(B, classes, *spatial)`; those of windows in fp32.
 
     Raises:
-        InvalidInputError: the window has another number of axes than the images.
+        InvalidInputError: the window has another number of axes than the images, or what the network gives is not as
+            large as they are.
     """
     spatial = images.shape[2:]
     if window is None or window.covers(spatial):
-        return outputs_of(model(images), axes=images.ndim)[0]
+        return outputs_for(model, images)[0]
     from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415 - half a second, only for large images
 
     logits: Tensor = sliding_window_inference(
@@ -95,8 +116,12 @@ def predict(model: nn.Module, images: Tensor, window: SlidingWindow | None = Non
         # Along an axis on which the image is smaller than a window it is not padded, but taken whole.
         roi_size=[min(size, part) for size, part in zip(spatial, window.size, strict=True)],
         sw_batch_size=window.batch,
-        predictor=lambda part: outputs_of(model(part), axes=part.ndim)[0].float(),
+        predictor=lambda part: outputs_for(model, part)[0].float(),
         overlap=window.overlap,
         mode="gaussian",
     )
     return logits
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))

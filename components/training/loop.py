@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from components.errors import InvalidInputError
 from components.losses import CombinedLoss, DeepSupervisionLoss, LossBreakdown, ReferenceTerms
-from components.losses.deep_supervision import outputs_of
+from components.training.inference import outputs_for
 from components.training.precision import Precision, autocast, device_of
 from components.training.stepper import Stepper
 from components.training.steps import TrainStep, call_step
@@ -72,7 +72,7 @@ def train_epoch(
             images, target = (part.to(device, non_blocking=True) for part in (images, target))  # noqa: PLW2901
             if step is None:
                 with autocast(device, precision):
-                    outputs = outputs_of(model(images), axes=images.ndim)
+                    outputs = outputs_for(model, images)
                 logits: Tensor | None = outputs[0]
                 parts = supervised.breakdown([output.float() for output in outputs], target)
             else:

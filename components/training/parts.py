@@ -11,10 +11,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from components.checkpoints.format import Stateful
 from components.errors import InvalidInputError
 from components.losses import CombinedLoss, DeepSupervisionLoss
-from components.losses.deep_supervision import outputs_of
 from components.losses.schedules.base import LossSchedule
 from components.training.acceleration import accelerate, compile_network
 from components.training.configuration import TrainingConfiguration
+from components.training.inference import outputs_for
 from components.training.optimizers import add_undecayed, build_lr_schedule, build_optimizer, plan_anew
 from components.training.own_steps import OwnSteps
 from components.training.precision import autocast, choose_precision, device_of
@@ -100,7 +100,7 @@ class TrainingParts:
         """
         model.train()
         with autocast(images.device, self.precision):
-            outputs = outputs_of(model(images), axes=images.ndim)
+            outputs = outputs_for(model, images)
         logits = outputs[0]
         parts = DeepSupervisionLoss(loss).breakdown([output.float() for output in outputs], masks)
         self.steps.add(parts, len(images), {"images": images, "logits": logits, "target": masks})

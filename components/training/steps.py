@@ -59,12 +59,12 @@ def call_step(
     try:
         returned = step(model, images, target, loss)
     except Exception as error:
-        raise TrainStepError(f"training.step {name} at {where} raised {type(error).__name__}: {error}.") from error
+        raise TrainStepError(f"training.step: {name} at {where} raised {type(error).__name__}: {error}.") from error
     found = dict(returned) if isinstance(returned, Mapping) else {"loss": returned}
     total, logits = found.pop("loss", None), found.pop("logits", None)
     problem = _problem(total, found, logits)
     if problem or not isinstance(total, Tensor):
-        raise TrainStepError(f"training.step {name} at {where} {problem}. {_HINT}")
+        raise TrainStepError(f"training.step: {name} at {where} {problem}. {_HINT}")
     terms = {key: value.detach() for key, value in found.items()}
     return LossBreakdown(total=total.reshape(()), terms=terms, weighted={}), logits
 

@@ -100,7 +100,7 @@ def without_loss() -> Callable[..., None]:
 
 def test_a_step_that_returns_no_loss_is_refused_before_anything_starts(make: Make) -> None:
     config = make(step="tests.tuning.test_training_settings:without_loss")
-    with pytest.raises(StudyConfigError, match=r"training.step .*at a first batch returned no loss. Hint"):
+    with pytest.raises(StudyConfigError, match=r"^training.step: .*at a first batch returned no loss. Hint"):
         check_study(config, load_data(config.data)[0])
 
 

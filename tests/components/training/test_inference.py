@@ -99,3 +99,14 @@ def test_a_window_that_cannot_slide_is_refused(size: tuple[int, ...], overlap: f
 def test_a_window_of_other_axes_than_the_images_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"^training\.window: found \[8, 8\], the images have 3 axes\.$"):
         predict(Recorder(), torch.zeros(1, 1, 8, 8, 8), SlidingWindow((8, 8)))
+
+
+@pytest.mark.parametrize("window", [None, SlidingWindow((8, 8))])
+def test_logits_of_another_size_than_the_images_are_refused_and_not_scored_pixels_away(
+    window: SlidingWindow | None,
+) -> None:
+    images, masks = [np.zeros((1, 16, 12), np.float32)], [np.ones((1, 16, 12), np.uint8)]
+    split = Split(images, masks, ("a",), ("a",))
+    found = "1×1×14×10 for images of 1×1×16×12" if window is None else r"\d×1×6×6 for images of \d×1×8×8"
+    with pytest.raises(InvalidInputError, match=f"^network: gives logits of {found}; expected the size of the images"):
+        evaluate(nn.Conv2d(1, 1, 3), split, mode="binary", batch=1, window=window)

@@ -94,7 +94,7 @@ WRONG: list[tuple[Callable[..., Any], str]] = [
 
 @pytest.mark.parametrize(("step", "message"), WRONG)
 def test_what_is_no_loss_is_named_with_the_step_and_the_batch(step: Callable[..., Any], message: str) -> None:
-    with pytest.raises(TrainStepError, match=f"training.step .*at epoch 1, batch 1 {message}.*Hint: return the loss"):
+    with pytest.raises(TrainStepError, match=f"^training.step: .*at epoch 1, batch 1 {message}.*Hint: return the loss"):
         train(step)
 
 
