@@ -19,7 +19,8 @@ import json, resource, sys, time
 from reports import StudyTables
 started, cpu = time.perf_counter(), time.process_time()
 study = StudyTables(sys.argv[1])
-rows = {name: len(getattr(study, name)) for name in ("trials", "epochs", "terms", "checkpoints", "failures", "cases")}
+names = ("trials", "epochs", "terms", "checkpoints", "failures", "cases", "saves")
+rows = {name: len(getattr(study, name)) for name in names}
 """
 _HTML = """
 import json, resource, sys, time

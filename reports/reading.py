@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 _CHUNK = 4 << 20  # bytes decoded at once: many lines in one call are quick, all at once would be held twice
 
 
@@ -44,7 +46,7 @@ def iterate_rows(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
 def _decode(lines: list[bytes]) -> tuple[list[dict[str, Any]], int]:
     """Rows, and how many lines were none."""
     try:
-        found = json.loads(b"[" + b",".join(lines) + b"]")
+        found = _loads(b"[" + b",".join(lines) + b"]")
         if len(found) == len(lines):
             rows = [row for row in found if isinstance(row, dict)]
             return rows, len(found) - len(rows)
@@ -55,7 +57,7 @@ def _decode(lines: list[bytes]) -> tuple[list[dict[str, Any]], int]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = _loads(line)
         except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
@@ -63,3 +65,15 @@ def _decode(lines: list[bytes]) -> tuple[list[dict[str, Any]], int]:
         else:
             damaged += 1
     return rows, damaged
+
+
+def _loads(text: bytes) -> Any:
+    """By orjson, in a third of the time; by Python where there is what orjson refuses, such as NaN.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
