@@ -1,5 +1,7 @@
 """The command `segtune`. Heavy imports stand inside the commands, so that `--help` answers at once."""
 
+import os
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -164,11 +166,20 @@ def _exit_code(error: Exception) -> int | None:
     return _USAGE if isinstance(error, StudyError | ComponentError | SpaceError) else None
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """End the command; asked again while what it holds is cleared away, at once."""
+    del number, frame
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: errors as one message with a hint, the traceback only with `--debug`."""
-    from tuning.packages import check_own_packages  # noqa: PLC0415
-
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else someone wants something else of it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
+        from tuning.packages import check_own_packages  # noqa: PLC0415
+
         check_own_packages()
         app(prog_name="segtune")
     except KeyboardInterrupt:

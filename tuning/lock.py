@@ -70,12 +70,17 @@ def _writing(directory: StudyDirectory) -> Iterator[None]:
         raise StudyPlaceError(f"{directory.root}: cannot be written: {error.strerror}. {hint}") from error
 
 
-def is_running(directory: StudyDirectory) -> bool:
-    """Whether a process runs the study now."""
+def is_running(directory: StudyDirectory, patience: float = 0.0) -> bool:
+    """Whether a process runs the study now.
+
+    Args:
+        directory: study directory.
+        patience: seconds for which the lock must be held; 0 also counts another command that asks this.
+    """
     if not directory.lock.exists():
         return False
     try:
-        with FileLock(directory.lock, timeout=0):
+        with FileLock(directory.lock, timeout=patience):
             return False
     except Timeout:
         return True
@@ -92,7 +97,7 @@ def ask_to_stop(directory: StudyDirectory) -> Owner | None:
     Raises:
         StudyBusyError: it runs on another host, belongs to someone else, or is only just starting.
     """
-    if not is_running(directory):
+    if not is_running(directory, _PATIENCE_S):  # else a killed run's process number might be taken for one that runs
         return None
     owner, here = _read_owner(directory), socket.gethostname()
     if owner is None:

@@ -72,6 +72,9 @@ class StudyRun:
             how = "finished"
             if self.stop.is_set:
                 how = "stopped" if self.stop.reason else "interrupted"
+        except KeyboardInterrupt:
+            how = "interrupted"
+            raise
         finally:
             seconds, why = round(time.monotonic() - started, 1), self.stop.reason
             self.directory.log_attempt(
