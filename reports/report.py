@@ -15,6 +15,7 @@ from reports.html.finalists import finalists
 from reports.html.page import anchor, page
 from reports.html.parts import Section, paragraph, table
 from reports.html.sections import LAST, SECTIONS
+from reports.reading import collector_paused
 from reports.rows import rows_of
 from reports.sentences import summary_sentences
 from reports.statistics import Conclusion
@@ -30,6 +31,7 @@ LoadImages = Callable[[StudyTables], Sequence["SegmentationData"]]
 _MARKDOWN_ROWS = 10
 
 
+@collector_paused()
 def write_report(
     directories: Directories,
     path: str | Path | None = None,

@@ -9,7 +9,7 @@ import pandas as pd
 from reports.checking import as_numbers, is_epoch, is_number
 from reports.columns import Columns
 from reports.journal import read_entries
-from reports.reading import read_rows
+from reports.reading import collector_paused, read_rows
 from tuning.record import StudyDirectory, TrialEntry
 
 TRIAL_COLUMNS = (
@@ -82,6 +82,7 @@ class StudyTables:
             return None
 
     @cached_property
+    @collector_paused()
     def entries(self) -> list[TrialEntry]:
         """The journal's trials, baselines first."""
         return read_entries(self.directory, self.record, self._found("journal"))
@@ -92,6 +93,7 @@ class StudyTables:
         return read_rows(self.directory.attempts_file, self._found("attempts"))
 
     @cached_property
+    @collector_paused()
     def trials(self) -> pd.DataFrame:
         """As `reports.load_trials`."""
         seconds = self.epochs.groupby("number")["seconds"].sum() if "seconds" in self.epochs else pd.Series(dtype=float)
@@ -101,6 +103,7 @@ class StudyTables:
         return table.astype({"number": int, "epochs": int, "best_epoch": "Int64", "best_dice": float, "seconds": float})
 
     @cached_property
+    @collector_paused()
     def epochs(self) -> pd.DataFrame:
         """As `reports.epochs_table`."""
         columns = Columns()
@@ -134,6 +137,7 @@ class StudyTables:
         return pd.concat(parts).sort_values(["number", "epoch"], kind="stable", ignore_index=True)
 
     @cached_property
+    @collector_paused()
     def checkpoints(self) -> pd.DataFrame:
         """As `reports.checkpoints_table`."""
         names = ("study", "number", "epoch", "dice", "bytes", "path", "kept")
@@ -152,6 +156,7 @@ class StudyTables:
         return as_numbers(table, ["dice", "bytes"], where, self._found("checkpoints")).fillna({"bytes": 0.0})
 
     @cached_property
+    @collector_paused()
     def saves(self) -> pd.DataFrame:
         """What deciding and saving cost each trial.
 
@@ -188,6 +193,7 @@ class StudyTables:
         return pd.DataFrame(rows, columns=["study", "number", "baseline", "cause", "epochs", "log"])
 
     @cached_property
+    @collector_paused()
     def cases(self) -> pd.DataFrame:
         """As `reports.cases_table`."""
         return self.cases_of([entry.number for entry in self.entries])

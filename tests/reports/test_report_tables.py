@@ -1,5 +1,6 @@
 """Tables say what stands in the files, quickly, and go on past what is damaged."""
 
+import gc
 import json
 import math
 from io import StringIO
@@ -10,6 +11,7 @@ import pytest
 
 from components.errors import InvalidInputError
 from reports import (
+from reports.reading import collector_paused
     StudyTables,
     cases_table,
     checkpoints_table,
@@ -154,3 +156,10 @@ def test_text_stays_text_in_markdown_and_latex() -> None:
     assert latex[0] == r"\begin{tabular}{lr}"
     assert latex[2] == r"a\_b & n \\"
     assert r"50 \% \& more" in table_text(table, "latex")
+
+
+def test_the_collector_works_again_after_a_table_was_read() -> None:
+    with pytest.raises(ValueError, match="no table"), collector_paused():
+        assert not gc.isenabled()
+        raise ValueError("no table")
+    assert gc.isenabled()
