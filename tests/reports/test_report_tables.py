@@ -11,7 +11,6 @@ import pytest
 
 from components.errors import InvalidInputError
 from reports import (
-from reports.reading import collector_paused
     StudyTables,
     cases_table,
     checkpoints_table,
@@ -23,6 +22,7 @@ from reports.reading import collector_paused
     terms_table,
     write_table,
 )
+from reports.reading import collector_paused
 from tests.report_studies import StudyWriter
 from tuning.record import append_line, open_journal
 
