@@ -159,7 +159,11 @@ def test_text_stays_text_in_markdown_and_latex() -> None:
 
 
 def test_the_collector_works_again_after_a_table_was_read() -> None:
-    with pytest.raises(ValueError, match="no table"), collector_paused():
+    @collector_paused()
+    def read() -> None:
         assert not gc.isenabled()
         raise ValueError("no table")
+
+    with pytest.raises(ValueError, match="no table"):
+        read()
     assert gc.isenabled()
