@@ -25,7 +25,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(place: Path) -> tuple[Path, int, str]:
     """A study that `segtune stop` stopped, with the exit code of its run and what stop printed."""
     settings = small_settings(
-        model={"arguments": {"seconds": 0.1}},
+        model={"arguments": {"seconds": 0.2}},  # 1.2 s an epoch: the stop comes before the fourth ends
         training={"precision": "fp32"},
         search={"trials": 2, "baselines": False, "sampler": "random"},
         scheduler={"type": "none"},
@@ -34,7 +34,7 @@ def stopped(place: Path) -> tuple[Path, int, str]:
     (place / "study.yaml").write_text(yaml.safe_dump(settings))
     study = place / "study"
     process = killing.start(place / "study.yaml", study)
-    killing.wait_for_epochs(process, study, 2)
+    killing.wait_for_epochs(process, study, 1)
     said = segtune_here("stop", str(study), cwd=place).stdout  # at once; a process of its own may start too late
     process.communicate(timeout=60)
     (place / "study.yaml").unlink()
