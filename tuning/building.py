@@ -4,14 +4,13 @@ from pathlib import Path
 
 from torch import nn
 
-from components.data import Augmentation, SegmentationData, StandardAugmentation
-from components.data.batches import AUGMENTATIONS
+from components.data import SegmentationData
 from components.dotted import import_object
+from components.hints import nearest
 from components.losses import CombinedLoss, LossManager
-from components.training import TrainStep, choose_precision
+from components.training import choose_precision
 from components.training.pretrained import load_weights
 from tuning.config import StudyConfig
-from tuning.config.problems import nearest
 from tuning.errors import StudyConfigError
 
 _SEED_OFFSET = 1000  # baselines have negative numbers, seeds may not be
@@ -62,41 +61,6 @@ def build_loss(settings: StudyConfig, mode: str, ignore_index: int | None = None
         raise StudyConfigError(f"loss.weights.{name}: there is no such loss. {hint}")
     terms = {name: settings.loss.terms.get(name, {}) for name in {**weights, **settings.loss.terms}}
     return LossManager.create_loss_function({"type": "combined", "terms": terms, "weights": weights} | common)
-
-
-def build_augmentation(name: str) -> Augmentation | None:
-    """What a batch goes through on the device; None for what is done while batches are made.
-
-    Raises:
-        StudyConfigError: it is no known name and no path that imports, or what it gives cannot be called.
-    """
-    if name in AUGMENTATIONS:
-        return None
-    if name == "standard":
-        return StandardAugmentation()
-    if ":" not in name:
-        hint = nearest(name, (*AUGMENTATIONS, "standard"))
-        raise StudyConfigError(f"training.augment: found {name!r}, no augmentation and no package.module:name. {hint}")
-    augmentation = import_object(name, "training.augment")()
-    if not callable(augmentation):
-        raise StudyConfigError(
-            f"training.augment: {name} returned {type(augmentation).__name__}, nothing to be called."
-        )
-    return augmentation  # type: ignore[no-any-return]  # what it takes and returns is checked with each batch
-
-
-def build_step(name: str | None) -> TrainStep | None:
-    """The user's code for a batch, if there is any.
-
-    Raises:
-        StudyConfigError: the path does not import, or what it gives cannot be called.
-    """
-    if name is None:
-        return None
-    step = import_object(name, "training.step")()
-    if not callable(step):
-        raise StudyConfigError(f"training.step: {name} returned {type(step).__name__}, nothing to be called.")
-    return step  # type: ignore[no-any-return]  # what it returns is checked with each batch
 
 
 def trial_seed(settings: StudyConfig, number: int) -> int:

@@ -15,9 +15,10 @@ from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from components.training import SlidingWindow, compile_network
+from components.training.named import named_augmentation, named_step
 from components.training.steps import call_step
 from search_spaces import Choice, Space, SpaceError, make_sampler
-from tuning.building import build_augmentation, build_loss, build_model, build_step
+from tuning.building import build_loss, build_model
 from tuning.config import StudyConfig
 from tuning.drawing import check_drawing
 from tuning.errors import StudyConfigError, StudyError
@@ -119,7 +120,7 @@ def _gathered(problems: list[str], where: str) -> Iterator[None]:
 def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
     """Build it and send a case through it."""
     training, divisor = settings.training, settings.model.divisor
-    augmentation = build_augmentation(training.augment)
+    augmentation = named_augmentation(training.augment)
     if augmentation is not None:
         batches = training_batches(
             data.train, size=1, seed=0, epoch=1, augment="none", crop=training.crop, divisor=divisor
@@ -130,7 +131,7 @@ def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
 
 def _check_step(settings: StudyConfig, data: SegmentationData) -> None:
     """Build it and give it a case."""
-    step = build_step(settings.training.step)
+    step = named_step(settings.training.step)
     if step is None:
         return
     with torch.random.fork_rng():

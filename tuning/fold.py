@@ -26,9 +26,10 @@ from components.training import (
     seed_everything,
     train_epoch,
 )
+from components.training.named import named_augmentation, named_step
 from components.training.scores import score_columns, threshold_columns
 from tuning.averages import DICE_OF, TrialAverages, make_soup
-from tuning.building import build_augmentation, build_loss, build_model, build_step, device_of, trial_seed
+from tuning.building import build_loss, build_model, device_of, trial_seed
 from tuning.config import StudyConfig
 from tuning.objective import FOLD_DICE, OBJECTIVE, dice_of_weights
 from tuning.store import TuneStore
@@ -93,12 +94,12 @@ class FoldTraining:
             seed=self._seed,
             device=device,
             augment=training.augment,
-            augmentation=build_augmentation(training.augment),
+            augmentation=named_augmentation(training.augment),
             crop=training.crop,
             divisor=settings.model.divisor,
             foreground=training.foreground,
         )
-        self._step = build_step(training.step)
+        self._step = named_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
         self._averages = TrialAverages(settings, data, self._model, self._seed)

@@ -96,7 +96,7 @@ def _go_on_with(
 
 
 def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
-    """Verify what is there, and index what a kill kept from being indexed."""
+    """Verify what is there, and add what a kill kept from the index, or a power cut from the rows."""
     cut_torn_tail(trial.metrics)
     cut_torn_tail(trial.decisions)
     cut_torn_tail(trial.index)
@@ -106,19 +106,19 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
         try:
             record = verify_checkpoint(folder)
             is_next = record.epoch == max(entry.dice, default=0) + 1
-            cases = _cases_of(folder) if is_next else []
+            lacks_row = is_next or (record.epoch in entry.dice and record.epoch not in trial.epochs())
+            cases = _cases_of(folder) if lacks_row else []
         except CheckpointError as error:
             _set_aside(folder, error)
             continue
-        if record.epoch in {line["epoch"] for line in trial.checkpoints()}:
-            continue
-        if is_next:
+        if lacks_row:
             append_line(trial.metrics, record.metrics)
             for case in cases:
                 append_line(trial.cases, case)
+        if is_next:
             journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
-            append_line(trial.index, index_line(path, record))
-        elif record.epoch in entry.dice:
+        indexed = {line["epoch"] for line in trial.checkpoints()}
+        if record.epoch not in indexed and (is_next or record.epoch in entry.dice):
             append_line(trial.index, index_line(path, record))
 
 

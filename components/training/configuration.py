@@ -11,15 +11,15 @@ from typing import Any, Literal, Self, get_type_hints
 
 import yaml
 
-from components.data.batches import AUGMENTATIONS
 from components.errors import InvalidInputError
+from components.hints import nearest
 from components.losses import CombinedLoss, LossManager
 from components.metrics.dice import Mode
 from components.setting_types import From0, Positive, Text, problem_of
+from components.training.named import AUGMENTATIONS
 from components.training_settings import TrainingSettings
 from components.yaml_text import parse
 
-_AUGMENTATIONS = (*AUGMENTATIONS, "standard")
 _QUOTED = re.compile("'([^']*)'")
 
 
@@ -201,7 +201,7 @@ _PRESETS: Mapping[str, dict[str, dict[str, Any]]] = {
 
 def _preset(name: Any) -> dict[str, dict[str, Any]]:
     if name not in _PRESETS:
-        raise InvalidInputError(f"preset: found {name!r}. {_nearest(str(name), _PRESETS)}")
+        raise InvalidInputError(f"preset: found {name!r}. {nearest(str(name), _PRESETS)}")
     return _PRESETS[name]
 
 
@@ -222,12 +222,7 @@ def _flattened(section: str, given: Any) -> dict[str, Any]:
 
 
 def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -> list[str]:
-    return [f"{prefix}{name}: unknown setting. {_nearest(name, known)}" for name in given if name not in known]
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"Hint: did you mean {found[0]}?" if found else f"Hint: there are {', '.join(known)}."
+    return [f"{prefix}{name}: unknown setting. {nearest(name, known)}" for name in given if name not in known]
 
 
 def _problems_of(section: str, settings: Any) -> list[str]:
@@ -252,8 +247,8 @@ def _hint(value: Any, problem: str) -> str:
 def _contradictions(training: TrainingSettings) -> list[str]:
     """What no setting of the section is wrong in by itself."""
     problems = []
-    if ":" not in training.augment and training.augment not in _AUGMENTATIONS:
-        hint = _nearest(training.augment, dict.fromkeys(_AUGMENTATIONS))
+    if ":" not in training.augment and training.augment not in AUGMENTATIONS:
+        hint = nearest(training.augment, AUGMENTATIONS)
         problems.append(
             f"training.augment: found {training.augment!r}, no augmentation, no package.module:name. {hint}"
         )

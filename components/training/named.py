@@ -3,22 +3,28 @@
 from typing import Any
 
 from components.data import Augmentation, StandardAugmentation
-from components.data.batches import AUGMENTATIONS
+from components.data.batches import AUGMENTATIONS as WITH_BATCHES
 from components.dotted import import_object
 from components.errors import InvalidInputError
+from components.hints import nearest
 from components.training.steps import TrainStep
+
+AUGMENTATIONS = (*WITH_BATCHES, "standard")
 
 
 def named_augmentation(name: str) -> Augmentation | None:
     """What a batch goes through on the device; None for what is done while batches are made.
 
     Raises:
-        InvalidInputError: the path does not import, or what it gives cannot be called.
+        InvalidInputError: it is no known name and no path that imports, or what it gives cannot be called.
     """
-    if name in AUGMENTATIONS:
+    if name in WITH_BATCHES:
         return None
     if name == "standard":
         return StandardAugmentation()
+    if ":" not in name:
+        hint = nearest(name, AUGMENTATIONS)
+        raise InvalidInputError(f"training.augment: found {name!r}, no augmentation and no package.module:name. {hint}")
     augmentation: Augmentation = _called(name, "training.augment")
     return augmentation
 

@@ -71,6 +71,21 @@ def test_a_checkpoint_persisted_before_the_kill_but_not_reported_is_taken_up(sce
     assert scene.trial.epochs()[2]["val_dice"] == 0.25
 
 
+def test_rows_that_a_power_cut_took_come_back_from_the_checkpoints(scene: Scene) -> None:
+    scene.epoch(1, 0.1)
+    scene.epoch(2, 0.2)
+    for epoch in (1, 2):
+        scene.index(scene.checkpoint(epoch, 0.1 * epoch))
+    rows = scene.trial.epochs()
+    for path in (scene.trial.metrics, scene.trial.index):  # of a line not yet written, a disk may show zeros
+        whole, _, torn = path.read_bytes().rstrip(b"\n").rpartition(b"\n")
+        path.write_bytes(whole + b"\n" + bytes(len(torn)))
+    (again,) = scene.recover(keep=None)
+    assert [line["epoch"] for line in again.checkpoints] == [1, 2]
+    assert scene.trial.epochs() == rows
+    assert scene.journal.entry(-1).dice == {1: 0.1, 2: 0.2}
+
+
 def test_the_last_epoch_taken_up_so_ends_the_trial(scene: Scene) -> None:
     scene.epoch(1, 0.1)
     scene.checkpoint(2, 0.25)

@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from components.hints import nearest
+
 Path = tuple[str | int, ...]
 
 _LONGEST = 80  # of a value that is shown: about a line
@@ -50,13 +52,6 @@ def describe_problems(error: ValidationError, settings: Any, model: type[BaseMod
         if not (problem["path"] in inside and problem["type"].endswith(("_type", "literal_error"))):
             problems.setdefault(problem["path"], []).append(problem)
     return "\n".join(_describe(path, of_path, model) for path, of_path in problems.items())
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The hint for a misspelt word: the nearest known one, or all of them."""
-    words = list(known)
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"Hint: did you mean {close[0]}?" if close else f"Hint: there are {', '.join(words)}."
 
 
 def dotted_path(path: Iterable[object]) -> str:
