@@ -7,6 +7,8 @@ IMPATIENT = """
 import os, signal, sys, time
 from tuning import cli
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it runs in the background without it
+
 def clearing_away(**options):
     for _ in range(3):
         try:
