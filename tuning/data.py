@@ -7,6 +7,7 @@ from typing import Any
 
 from components.data import SegmentationData, find_warnings, summarize
 from components.data.folder import groups_by_pattern, groups_by_table, open_folder, split_folder
+from components.data.folder.pairs import find_pairs
 from components.dotted import import_object
 from tuning.config import DataConfig
 from tuning.errors import StudyConfigError
@@ -27,6 +28,16 @@ def load_data(config: DataConfig) -> Folds:
     if not config.is_named:
         raise StudyConfigError("data: names no data, as in a study of a script, whose data only the script knows.")
     return _load_folder(config) if config.build is None else (_call(config.build, config.arguments),)
+
+
+def look_first(config: DataConfig) -> None:
+    """Pair the files of a folder, which takes no time; nothing is decoded.
+
+    Raises:
+        InvalidInputError: a folder is missing or empty, a file has no partner; lists every problem.
+    """
+    if config.root is not None:
+        find_pairs(Path(config.root), config.images, config.masks)
 
 
 def describe_data(folds: Folds) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from search_spaces import Space
 from tuning.attempts import last_start, note_killed
 from tuning.building import resolve_precision
 from tuning.config import StudyConfig
+from tuning.data import look_first
 from tuning.drawing import Drawing
 from tuning.drift import describe_drift, hash_code
 from tuning.engine import StopFlag, ray_running
@@ -218,10 +219,12 @@ class Study:
     def _prepare(self, signals: StopSignals, started: ExitStack) -> tuple[StudyConfig, Task, Space]:
         """Read the data and try what a trial builds; Ray, which a new study is sure to need, starts meanwhile.
 
-        The other thread is not Ray's, since Ray's processes end with the thread that started them.
+        The other thread is not Ray's, since Ray's processes end with the thread that started them. What a glance at
+        the files shows is told before, as Ray takes seconds to start and to end.
         """
         if self.directory.exists():
             return self._check()
+        look_first(self.config.data)
         with ThreadPoolExecutor(1, "check-study") as other:
             checked = other.submit(self._check)
             started.enter_context(ray_running(self.config.resources, worker_modules(self.config)))

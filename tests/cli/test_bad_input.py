@@ -17,6 +17,7 @@ from tests.folders import png_folder
 from tuning import cli
 
 Run = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("ray_session")  # else each run would start it, and end it
 BAD_NETWORK = "tests.cli.test_bad_input:TooManyChannels"
 
 
