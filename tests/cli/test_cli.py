@@ -99,6 +99,7 @@ def test_the_status_says_how_far_a_study_is(study: Path) -> None:
     assert "best      trial " in result.stdout
 
 
+@pytest.mark.usefixtures("ray_session")  # else some would start it, and end it
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

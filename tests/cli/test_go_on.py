@@ -25,7 +25,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(place: Path) -> tuple[Path, int, str]:
     """A study that `segtune stop` stopped, with the exit code of its run and what stop printed."""
     settings = small_settings(
-        model={"arguments": {"seconds": 0.2}},  # 1.2 s an epoch: the stop comes before the fourth ends
+        model={"arguments": {"seconds": 0.15}},  # 0.9 s an epoch: the stop comes before the fourth ends
         training={"precision": "fp32"},
         search={"trials": 2, "baselines": False, "sampler": "random"},
         scheduler={"type": "none"},
