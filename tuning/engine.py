@@ -36,6 +36,7 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own snapshots are not used: the journal is the memory
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # of each checkpoint, for as long as the attempt goes on
 }
 
 
@@ -44,12 +45,10 @@ class Attempt:
     """What one attempt needs of Ray Tune.
 
     Attributes:
-        folder: where Ray Tune keeps the attempt's checkpoints.
-        keep: best checkpoints kept a trial, beside the latest; None keeps all.
+        folder: where Ray Tune puts the attempt's checkpoints.
     """
 
     folder: Path
-    keep: int | None
     resources: ResourcesConfig
     shared: Shared
     searcher: JournalSearcher
@@ -156,10 +155,9 @@ def run_attempt(attempt: Attempt) -> None:
             stop=attempt.stopper,
             verbose=0,
             progress_reporter=_NoReporter(),
+            # Without `num_to_keep`: where it is set, Ray Tune writes all trials anew for each checkpoint.
             checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=attempt.keep,
-                checkpoint_score_attribute="checkpoint_dice",
-                checkpoint_score_order="max",
+                checkpoint_score_attribute="checkpoint_dice", checkpoint_score_order="max"
             ),
         ),
     )

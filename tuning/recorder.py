@@ -27,7 +27,6 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         directory: study directory.
         journal: opened for writing.
         scheduler: says why a trial was stopped.
-        attempt: Ray Tune's folder of this attempt.
         keep: best checkpoints kept a trial.
         max_gib: of all checkpoints of the study together.
         retries: deaths of a worker after which its trial is given up.
@@ -41,7 +40,6 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         journal: Journal,
         scheduler: StudyScheduler,
         *,
-        attempt: Path,
         keep: int | None,
         max_gib: float | None,
         retries: int,
@@ -51,7 +49,6 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         self._directory = directory
         self._journal = journal
         self._scheduler = scheduler
-        self._attempt = attempt
         self._keep, self._max_gib = keep, max_gib
         self._retries = retries
         self._listener = listener
@@ -109,7 +106,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
             "bytes": result["checkpoint_bytes"],
         }
         append_line(folder.index, line)
-        prune(folder, self._keep, spare=self._attempt)
+        prune(folder, self._keep)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the sampler, after the last checkpoint is indexed."""

@@ -4,7 +4,6 @@ import logging
 import math
 import shutil
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 from components.checkpoints.sharing import remove_unless_leased
@@ -23,20 +22,20 @@ def kept(lines: list[dict[str, Any]], keep: int | None) -> list[dict[str, Any]]:
     return [line for line in lines if line in best or line is latest]
 
 
-def prune(trial: TrialDirectory, keep: int | None, *, spare: Path | None = None) -> None:
+def prune(trial: TrialDirectory, keep: int | None) -> None:
     """Remove the folders that need not stay, but for those that somebody reads.
 
     Args:
         trial: whose checkpoints are looked at, over all attempts.
         keep: number of best checkpoints that stay beside the latest; None keeps all.
-        spare: attempt folder that Ray Tune still prunes itself.
     """
+    if keep is None:
+        return
     lines = trial.checkpoints()
     staying = kept(lines, keep)
     for line in lines:
-        folder = trial.study_root / line["path"]
-        if line not in staying and not (spare and folder.is_relative_to(spare)):
-            remove_unless_leased(folder, shutil.rmtree)
+        if line not in staying:
+            remove_unless_leased(trial.study_root / line["path"], shutil.rmtree)
 
 
 def prune_to_budget(directory: StudyDirectory, entries: Sequence[TrialEntry], max_gib: float) -> None:

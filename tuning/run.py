@@ -103,7 +103,6 @@ class StudyRun:
             self.directory,
             self.journal,
             scheduler,
-            attempt=folder,
             keep=keep,
             max_gib=config.checkpoint.max_gib,
             retries=config.resources.retries,
@@ -113,7 +112,6 @@ class StudyRun:
         run_attempt(
             Attempt(
                 folder=folder,
-                keep=keep,
                 resources=config.resources,
                 shared=Shared(config, self.task, str(self.directory.root), import_paths()),
                 searcher=JournalSearcher(self._assignments(unfinished, populations)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 
 from components.checkpoints import verify_checkpoint
 from reports import epochs_table, load_trials
@@ -50,6 +51,18 @@ def test_a_study_records_every_trial_and_keeps_its_best_checkpoint(study_config:
         kept = verify_checkpoint(folder / line["path"])
         assert (kept.epoch, kept.metrics["val_dice"]) == (line["epoch"], line["dice"])
         assert len(list(folder.glob(f"attempts/*/{record.path.name}/checkpoint_*"))) <= 2
+
+
+def test_ray_tune_does_not_write_all_trials_anew_for_each_checkpoint(
+    study_config: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, save = [], TuneController.save_to_dir
+    monkeypatch.setattr(TuneController, "save_to_dir", lambda self: written.append(save(self)))
+    every = {"strategy": "epoch", "max_checkpoints": 2}
+    config = study_config(search={"trials": 2, "baselines": False}, checkpoint=every, scheduler={"type": "none"})
+    Study(config, folder).run()
+    assert len(StudyDirectory(folder).trial(0).checkpoints()) in (2, 3)  # the two best and the latest, of four
+    assert len(written) <= 2  # at the start and at the end
 
 
 def test_the_tables_say_what_the_journal_says(study_config: Make, folder: Path) -> None:
