@@ -96,7 +96,10 @@ def _go_on_with(
 
 
 def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
-    """Verify what is there, and add what a kill kept from the index, or a power cut from the rows."""
+    """Verify what is there, and add what the index and the rows lack.
+
+    A kill comes between a checkpoint and its row, also of an epoch that is trained again; a power cut takes rows.
+    """
     cut_torn_tail(trial.metrics)
     cut_torn_tail(trial.decisions)
     cut_torn_tail(trial.index)
@@ -115,10 +118,9 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
             append_line(trial.metrics, record.metrics)
             for case in cases:
                 append_line(trial.cases, case)
-        if is_next:
             journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
         indexed = {line["epoch"] for line in trial.checkpoints()}
-        if record.epoch not in indexed and (is_next or record.epoch in entry.dice):
+        if record.epoch not in indexed and (lacks_row or record.epoch in entry.dice):
             append_line(trial.index, index_line(path, record))
 
 

@@ -71,6 +71,18 @@ def test_a_checkpoint_persisted_before_the_kill_but_not_reported_is_taken_up(sce
     assert scene.trial.epochs()[2]["val_dice"] == 0.25
 
 
+def test_a_checkpoint_of_an_epoch_that_was_trained_again_is_taken_up_with_its_row(scene: Scene) -> None:
+    scene.epoch(1, 0.1)
+    scene.epoch(2, 0.2)
+    scene.index(scene.checkpoint(1, 0.1))
+    scene.recover()
+    scene.checkpoint(2, 0.25, attempt="02")  # and killed before it was reported
+    (again,) = scene.recover()
+    assert [line["epoch"] for line in again.checkpoints] == [2]
+    assert scene.trial.epochs()[2]["val_dice"] == 0.25
+    assert scene.journal.entry(-1).dice == {1: 0.1, 2: 0.25}
+
+
 def test_rows_that_a_power_cut_took_come_back_from_the_checkpoints(scene: Scene) -> None:
     scene.epoch(1, 0.1)
     scene.epoch(2, 0.2)
