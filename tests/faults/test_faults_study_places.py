@@ -43,7 +43,7 @@ def test_a_full_disk_stops_the_study_and_with_space_it_ends_as_if_nothing_had_be
     disk = mount("size=24m")
     process = killing.start(file, disk / "study")
     killing.wait_for_epochs(process, disk / "study", epochs)
-    with (disk / "filler").open("wb") as filler:
+    with (disk / "filler").open("wb", buffering=0) as filler:  # else closing it would write again
         try:
             while True:
                 filler.write(b"0" * 65536)
