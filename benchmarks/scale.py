@@ -1,8 +1,9 @@
 """Does a study stay quick as it grows? Thousands of trivial trials of 5 reports, then a resume of the whole.
 
-Random sampler, 2 at a time, nothing trained and nothing saved, so that driver and record are all that is measured.
+Random sampler, 2 at a time, nothing trained, so that driver and record are all that is measured; with `--saving` each
+report brings a checkpoint of two weights.
 
-    python benchmarks/scale.py [--trials 10000]
+    PYTHONPATH=. python benchmarks/scale.py [--trials 10000] [--saving]
 """
 
 import argparse
@@ -12,9 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from components.checkpoints import CheckpointRecord, TrainingState, write_checkpoint
 from search_spaces import Baseline, Space
 from tuning.config import StudyConfig
 from tuning.drawing import Drawing
@@ -31,7 +36,14 @@ _REPORTS = 5
 
 
 class TrivialTask:
-    """Reports a made-up Dice that hangs on what was drawn."""
+    """Reports a made-up Dice that hangs on what was drawn.
+
+    Args:
+        saving: whether each report brings a checkpoint.
+    """
+
+    def __init__(self, *, saving: bool) -> None:
+        self.saving = saving
 
     def check(self, config: StudyConfig) -> Space:
         """The search space."""
@@ -56,10 +68,18 @@ class TrivialTask:
 
     def epochs(self, settings: StudyConfig, number: int, store: TuneStore) -> Iterator[Epoch]:
         """Five epochs of no work."""
-        del number, store
+        del number
         for epoch in range(1, _REPORTS + 1):
             dice = 1 - abs(settings.training.lr - 0.01) - 0.1 / epoch
-            yield Epoch({"epoch": epoch, "val_dice": dice, "seconds": 0.0}, "", [])
+            row = {"epoch": epoch, "val_dice": dice, "seconds": 0.0}
+            if self.saving:
+                store.save(f"epoch_{epoch}", partial(_write, row))
+            yield Epoch(row, "", [])
+
+
+def _write(row: dict[str, Any], folder: Path) -> CheckpointRecord:
+    state = TrainingState(nn.Linear(1, 1), rng=False)
+    return write_checkpoint(folder, state, epoch=row["epoch"], metrics=row, kind="best")
 
 
 class Clock(Listener):
@@ -82,15 +102,18 @@ def main() -> None:
     """Run the study, then resume it for one more trial, and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--trials", type=int, default=10_000)
-    trials = arguments.parse_args().trials
+    arguments.add_argument("--saving", action="store_true")
+    chosen = arguments.parse_args()
+    trials = chosen.trials
     folder = Path(tempfile.mkdtemp())
-    clock = _run(folder, trials)
+    clock = _run(folder, trials, saving=chosen.saving)
     part = max(trials // 10, 2)
     first, last = _pace(clock.ended[:part]), _pace(clock.ended[-part:])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     started = time.perf_counter()
-    resumed = _run(folder, trials + 1)
-    print(f"| {trials} trials of {_REPORTS} reports | first {part} | last {part} | ratio |")
+    resumed = _run(folder, trials + 1, saving=chosen.saving)
+    saved = ", each with a checkpoint" if chosen.saving else ""
+    print(f"| {trials} trials of {_REPORTS} reports{saved} | first {part} | last {part} | ratio |")
     print("|---|---|---|---|")
     for name, index in (("driver, ms a trial", 1), ("wall, ms a trial", 0)):
         print(f"| {name} | {first[index]:.1f} | {last[index]:.1f} | {last[index] / first[index]:.2f} |")
@@ -104,7 +127,7 @@ def _pace(ended: list[tuple[float, float]]) -> tuple[float, float]:
     return 1000 * (wall_after - wall) / (len(ended) - 1), 1000 * (own_after - own) / (len(ended) - 1)
 
 
-def _run(folder: Path, trials: int) -> Clock:
+def _run(folder: Path, trials: int, *, saving: bool) -> Clock:
     config = StudyConfig.load(
         {
             "name": "scale",
@@ -116,11 +139,11 @@ def _run(folder: Path, trials: int) -> Clock:
                 "baselines": False,
                 "space": {"parameters": {"training.lr": {"float": [0.001, 0.1], "log": True}}},
             },
-            "scheduler": {"grace": 1},
+            "scheduler": {"type": "none"},  # each trial gives all its reports
             "resources": {"concurrent": 2},
         }
     )
-    task, clock, directory = TrivialTask(), Clock(), StudyDirectory(folder / "study")
+    task, clock, directory = TrivialTask(saving=saving), Clock(), StudyDirectory(folder / "study")
     changed = open_directory(directory, config, task.describe())
     journal = open_journal_exclusively(directory)
     drawing = Drawing.open(config.search, task.check(config), journal)

@@ -129,7 +129,7 @@ class TuneStore:
         self._records = [known for known in self._records if known.path != record.path]
 
     def remove(self, record: CheckpointRecord) -> None:
-        """Leave it to Ray Tune and the driver, which keep what the study's settings say."""
+        """Leave it to the driver, which keeps what the study's settings say."""
 
     def reading(self, record: CheckpointRecord) -> AbstractContextManager[Path]:
         """Where it is; the driver does not remove the best and the latest."""
