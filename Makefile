@@ -29,6 +29,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/overhead.py
 	PYTHONPATH=. $(BIN)/python benchmarks/scale.py
+	PYTHONPATH=. $(BIN)/python benchmarks/scale.py --saving
 	PYTHONPATH=. $(BIN)/python benchmarks/losses.py
 	PYTHONPATH=. $(BIN)/python benchmarks/checkpoints.py
 	test -z "$$SEGTUNE_DATA" || PYTHONPATH=. $(BIN)/python benchmarks/checkpoint_policies.py
