@@ -57,16 +57,16 @@ def test_colour_tiffs_with_an_ignored_value_go_from_init_to_export(tmp_path: Pat
 
 @needs_data
 def test_the_example_reaches_a_good_dice_on_nuclei(tmp_path: Path) -> None:
-    """One setting at a third of the example's budget: plain Dice and cross-entropy, half and half.
+    """One setting at less than half of the example's budget: plain Dice and cross-entropy, half and half.
 
-    It ended between 0.848 and 0.860, by the precision and by the kernels of the processor.
+    With three seeds in fp32 and in bf16 it ended between 0.887 and 0.899.
     """
-    one = ("-s", "search.baselines=false", "-s", "search.trials=1", "-s", "search.space={}", "-s", "training.epochs=9")
+    one = ("-s", "search.baselines=false", "-s", "search.trials=1", "-s", "search.space={}", "-s", "training.epochs=12")
     file, data = str(ROOT / "examples" / "folder.yaml"), f"data.root={DATA}/dsb2018_nuclei"
     result = segtune_here("run", file, "-s", data, *one, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     (row,) = json.loads(segtune_here("report", str(tmp_path / "studies" / "folder"), "--format", "json").stdout)
-    assert row["best_dice"] >= 0.83
+    assert row["best_dice"] >= 0.87
 
 
 @needs_data
