@@ -16,7 +16,7 @@ from components.hints import nearest
 from components.losses import CombinedLoss, LossManager
 from components.metrics.dice import Mode
 from components.setting_types import From0, Positive, Text, problem_of
-from components.training.named import AUGMENTATIONS
+from components.training.named import augmentation_problem
 from components.training_settings import TrainingSettings
 from components.yaml_text import parse
 
@@ -247,11 +247,8 @@ def _hint(value: Any, problem: str) -> str:
 def _contradictions(training: TrainingSettings) -> list[str]:
     """What no setting of the section is wrong in by itself."""
     problems = []
-    if ":" not in training.augment and training.augment not in AUGMENTATIONS:
-        hint = nearest(training.augment, AUGMENTATIONS)
-        problems.append(
-            f"training.augment: found {training.augment!r}, no augmentation, no package.module:name. {hint}"
-        )
+    if problem := augmentation_problem(training.augment):
+        problems.append(problem)
     if training.warmup >= training.epochs:
         problems.append(f"training.warmup: found {training.warmup} of {training.epochs} epochs. Hint: leave some.")
     if training.foreground and training.crop is None:

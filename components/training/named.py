@@ -22,11 +22,18 @@ def named_augmentation(name: str) -> Augmentation | None:
         return None
     if name == "standard":
         return StandardAugmentation()
-    if ":" not in name:
-        hint = nearest(name, AUGMENTATIONS)
-        raise InvalidInputError(f"training.augment: found {name!r}, no augmentation and no package.module:name. {hint}")
+    if problem := augmentation_problem(name):
+        raise InvalidInputError(problem)
     augmentation: Augmentation = _called(name, "training.augment")
     return augmentation
+
+
+def augmentation_problem(name: str) -> str:
+    """What is wrong with a name that is neither known nor a dotted path; empty where it may be right."""
+    if ":" in name or name in AUGMENTATIONS:
+        return ""
+    hint = nearest(name, AUGMENTATIONS)
+    return f"training.augment: found {name!r}, no augmentation and no package.module:name. {hint}"
 
 
 def named_step(name: str | None) -> TrainStep | None:

@@ -99,6 +99,14 @@ def test_a_missing_folder(run: Run, data: Path) -> None:
     )
 
 
+def test_a_folder_that_does_not_pair_is_refused_before_ray_starts(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuning.study.ray_running", lambda *_: pytest.fail("Ray was started"))
+    (data / "masks" / "case_3.png").unlink()
+    assert "case_3.png: no mask of this stem" in run()
+
+
 def test_an_image_without_mask_and_a_mask_without_image_come_together(run: Run, data: Path) -> None:
     (data / "masks" / "case_3.png").rename(data / "masks" / "case_3b.png")
     said = run().splitlines()

@@ -57,7 +57,12 @@ def test_ray_tune_does_not_write_all_trials_anew_for_each_checkpoint(
     study_config: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written, save = [], TuneController.save_to_dir
-    monkeypatch.setattr(TuneController, "save_to_dir", lambda self: written.append(save(self)))
+
+    def noted(controller: TuneController) -> None:
+        written.append(controller)
+        save(controller)
+
+    monkeypatch.setattr(TuneController, "save_to_dir", noted)
     every = {"strategy": "epoch", "max_checkpoints": 2}
     config = study_config(search={"trials": 2, "baselines": False}, checkpoint=every, scheduler={"type": "none"})
     Study(config, folder).run()
