@@ -8,6 +8,17 @@ from typing import Any
 from components.errors import InvalidInputError
 
 
+def is_dotted(path: str) -> bool:
+    """Whether a text has the form `package.module:name`.
+
+    Example:
+        >>> is_dotted("torch.optim:RAdam"), is_dotted("adam")
+        (True, False)
+    """
+    module_name, separator, name = path.partition(":")
+    return bool(separator) and name.isidentifier() and all(part.isidentifier() for part in module_name.split("."))
+
+
 def import_object(path: str, where: str) -> Any:
     """Import `package.module:name`.
 
@@ -23,9 +34,9 @@ def import_object(path: str, where: str) -> Any:
         >>> import_object("torch.nn:Conv2d", "model.build").__name__
         'Conv2d'
     """
-    module_name, separator, name = path.partition(":")
-    if not separator or not name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
+    if not is_dotted(path):
         raise InvalidInputError(f"{where}: found {path!r}. Hint: write package.module:name.")
+    module_name, _, name = path.partition(":")
     module = _import_module(module_name, path, where)
     try:
         return getattr(module, name)

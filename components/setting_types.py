@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
+
+from components.dotted import is_dotted
 
 Positive = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
@@ -15,6 +17,8 @@ From0 = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Below1 = Annotated[float, Ge(0), Lt(1)]
 Text = Annotated[str, Len(1)]
+Dotted = Annotated[str, Predicate(is_dotted)]  # one's own code, `package.module:name`
+NOT_DOTTED = "must be a path such as package.module:name"
 
 _LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     Ge: ("ge", "at least", operator.ge),
@@ -70,6 +74,10 @@ def _beyond(value: Any, limits: Iterable[Any]) -> str:
         if isinstance(limit, Len):
             if len(value) < limit.min_length:
                 return "must not be empty"
+            continue
+        if isinstance(limit, Predicate):
+            if not limit.func(value):
+                return NOT_DOTTED
             continue
         name, words, is_within = _LIMITS[type(limit)]
         if not is_within(value, getattr(limit, name)):

@@ -74,10 +74,15 @@ class FoldTraining:
             lr=training.lr,
             weight_decay=training.weight_decay,
             momentum=training.momentum,
+            arguments=training.optimizer_arguments,
             undecayed=self._loss_schedule.parameters(),
         )
         self._lr_schedule = build_lr_schedule(
-            training.lr_schedule, self._optimizer, epochs=training.epochs, warmup=training.warmup
+            training.lr_schedule,
+            self._optimizer,
+            epochs=training.epochs,
+            warmup=training.warmup,
+            arguments=training.lr_schedule_arguments,
         )
         self._precision = choose_precision(training.precision, device)
         self._stepper = Stepper(
@@ -98,6 +103,7 @@ class FoldTraining:
             crop=training.crop,
             divisor=settings.model.divisor,
             foreground=training.foreground,
+            batches=None if training.steps is None else training.steps * training.accumulate,
         )
         self._step = named_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best

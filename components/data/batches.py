@@ -32,6 +32,7 @@ def training_batches(
     crop: int | Sequence[int] | None = None,
     divisor: int = 1,
     foreground: float = 0.0,
+    batches: int | None = None,
     held: "DeviceCases | None" = None,
     pinned: bool = False,
 ) -> Iterator[Batch]:
@@ -48,6 +49,8 @@ def training_batches(
         foreground: probability that a crop is drawn so that it holds a pixel of a foreground class, each class of the
             case with the same one (Isensee et al. 2021, nnU-Net, does so for a third of each batch); where a case has
             none, and for the other crops, any place is as likely.
+        batches: how many make an epoch, each of `size` cases, whatever the number of cases (nnU-Net: 250); the cases are
+            gone through in a new order as often as it takes. None goes through them once.
         held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
         pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
 
@@ -55,19 +58,21 @@ def training_batches(
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
 
     Raises:
-        InvalidInputError: size below 1, an unknown augmentation, a crop that does not fit the axes, whole cases of
-            different sizes, or foreground outside 0 to 1.
+        InvalidInputError: size or number of batches below 1, an unknown augmentation, a crop that does not fit the
+            axes, whole cases of different sizes, or foreground outside 0 to 1.
     """
     if size < 1:
         raise InvalidInputError(f"batch size: found {size}, must be at least 1.")
+    if batches is not None and batches < 1:
+        raise InvalidInputError(f"batches: found {batches} an epoch, must be at least 1.")
     if augment not in AUGMENTATIONS:
         raise InvalidInputError(f"augment: found {augment!r}; use one of {', '.join(AUGMENTATIONS)}.")
     if not 0 <= foreground <= 1:
         raise InvalidInputError(f"foreground: found {foreground}, must be a share from 0 to 1.")
     window = check_crop(split, crop, size)
     random = np.random.default_rng((seed, epoch))
-    order = random.permutation(len(split))
-    for start in range(0, len(split), size):
+    order = _order(random, len(split), None if batches is None else batches * size)
+    for start in range(0, len(order), size):
         members = order[start : start + size]
         places = [(int(index), _draw_place(split, int(index), window, foreground, random)) for index in members]
         spatial = split.images[0].ndim - 1
@@ -80,6 +85,13 @@ def training_batches(
         if mirrored is not None:
             _flip(images, masks, mirrored)
         yield _as_tensors(images, masks, pinned=pinned)
+
+
+def _order(random: np.random.Generator, cases: int, drawn: int | None) -> npt.NDArray[np.int64]:
+    """All cases once, or so many of them that a case comes again only after all others have come as often."""
+    if drawn is None:
+        return random.permutation(cases)
+    return np.concatenate([random.permutation(cases) for _ in range(-(-drawn // cases))])[:drawn]
 
 
 def evaluation_batches(split: Split, *, size: int, divisor: int = 1) -> Iterator[Batch]:

@@ -23,6 +23,7 @@ class EpochBatches:
         crop: as in `training_batches`.
         divisor: as in `training_batches`.
         foreground: as in `training_batches`.
+        batches: as in `training_batches`.
 
     Example:
         >>> batches = EpochBatches(data.train, size=8, seed=0, device="cpu", crop=128)  # doctest: +SKIP
@@ -41,10 +42,11 @@ class EpochBatches:
         crop: int | Sequence[int] | None = None,
         divisor: int = 1,
         foreground: float = 0.0,
+        batches: int | None = None,
     ) -> None:
         self._split, self._size, self._seed, self._device = split, size, seed, torch.device(device)
         self._augment, self._augmentation = "none" if augmentation else augment, augmentation
-        self._crop, self._divisor, self._foreground = crop, divisor, foreground
+        self._crop, self._divisor, self._foreground, self._batches = crop, divisor, foreground, batches
         self._held = hold_on_device(split, self._device, crop=crop, divisor=divisor)
 
     def of(self, epoch: int) -> Iterator[Batch]:
@@ -62,6 +64,7 @@ class EpochBatches:
             crop=self._crop,
             divisor=self._divisor,
             foreground=self._foreground,
+            batches=self._batches,
             held=self._held,
             pinned=self._device.type == "cuda" and self._held is None,
         )

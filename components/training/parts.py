@@ -21,7 +21,7 @@ from components.training.precision import autocast, choose_precision, device_of
 from components.training.running import RunningScores
 from components.training.stepper import Stepper
 
-_OF_LR = ("lr", "lr_schedule", "epochs", "warmup")
+_OF_LR = ("lr", "lr_schedule", "lr_schedule_arguments", "epochs", "warmup")
 
 
 class TrainingParts:
@@ -73,12 +73,17 @@ class TrainingParts:
             lr=training.lr,
             weight_decay=training.weight_decay,
             momentum=training.momentum,
+            arguments=training.optimizer_arguments,
             undecayed=loss_schedule.parameters(),
         )
         self.scheduler: Any = scheduler
         if self._planned:
             self.scheduler = build_lr_schedule(
-                training.lr_schedule, self.optimizer, epochs=training.epochs, warmup=training.warmup
+                training.lr_schedule,
+                self.optimizer,
+                epochs=training.epochs,
+                warmup=training.warmup,
+                arguments=training.lr_schedule_arguments,
             )
         self.stepper = Stepper(
             self.optimizer,
@@ -144,4 +149,5 @@ class TrainingParts:
             epochs=training.epochs,
             warmup=training.warmup,
             after=min(epoch, training.epochs),
+            arguments=training.lr_schedule_arguments,
         )

@@ -88,6 +88,7 @@ def epoch_batches(
         crop=training.crop,
         divisor=divisor,
         foreground=training.foreground,
+        batches=None if training.steps is None else training.steps * training.accumulate,
     )
 
 

@@ -61,6 +61,8 @@ SETTINGS = [
     {"augment": "tests.tuning.test_training_settings:darker"},
     {"accumulate": 2, "clip_norm": 0.5, "warmup": 2, "lr_schedule": "cosine"},
     {"step": "tests.tuning.test_training_settings:noisy"},
+    {"steps": 3, "accumulate": 2},
+    {"lr_schedule": "trapezoid", "optimizer": "torch.optim:RAdam", "optimizer_arguments": {"betas": [0.8, 0.9]}},
     {"precision": "bf16"},
     {"precision": "fp16", "clip_norm": 1.0},
 ]

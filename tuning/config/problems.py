@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from components.hints import nearest
+from components.setting_types import NOT_DOTTED
 
 Path = tuple[str | int, ...]
 
@@ -18,6 +19,7 @@ _SENTENCES = {
     "finite_number": "must be a finite number",
     "string_type": "must be text",
     "string_too_short": "must not be empty",
+    "predicate_failed": NOT_DOTTED,
     "string_pattern_mismatch": "must match the pattern {pattern}",
     "bool_type": "must be true or false",
     "list_type": "must be a list",

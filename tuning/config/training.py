@@ -1,5 +1,7 @@
 """The section `training` of a study file."""
 
+from typing import Any
+
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.setting_types import Above0, Below1, From0, Natural, Positive, Share
@@ -22,12 +24,32 @@ class TrainingConfig(Section):
     """How one trial trains."""
 
     epochs: Positive = Field(_USUAL.epochs, description="full budget of a trial, in epochs")
+    steps: Positive | None = Field(
+        _USUAL.steps,
+        description="steps of the optimiser in an epoch, whatever the number of cases (nnU-Net: 250); none: one pass "
+        "over the training cases",
+    )
     batch: Positive = Field(_USUAL.batch, description="cases a training step")
-    optimizer: OptimizerName = Field(_USUAL.optimizer, description="sgd with Nesterov momentum")
+    optimizer: OptimizerName = Field(
+        _USUAL.optimizer,
+        description="`adamw`, `sgd` (with Nesterov momentum), or any other by its import path, such as "
+        "`torch.optim:RAdam`",
+    )
+    optimizer_arguments: dict[str, Any] = Field(
+        default_factory=dict, description="further keyword arguments of the optimiser, such as `betas`"
+    )
     lr: Above0 = Field(_USUAL.lr, description="learning rate at the start")
     weight_decay: From0 = Field(_USUAL.weight_decay, description="of the optimiser")
     momentum: Below1 = Field(_USUAL.momentum, description="of sgd")
-    lr_schedule: ScheduleName = Field(_USUAL.lr_schedule, description="over the full budget")
+    lr_schedule: ScheduleName = Field(
+        _USUAL.lr_schedule,
+        description="over the full budget: `constant`, `cosine`, `poly`, `trapezoid` (constant, then a cooldown over the "
+        "last fifth), or one of PyTorch's by its import path, such as `torch.optim.lr_scheduler:StepLR`, stepped once "
+        "per epoch",
+    )
+    lr_schedule_arguments: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of a schedule that is named by its import path"
+    )
     warmup: Natural = Field(_USUAL.warmup, description="first epochs, in which the learning rate rises to `lr`")
     clip_norm: Above0 | None = Field(
         _USUAL.clip_norm, description="largest L2 norm of the gradient over all weights; none: not clipped"

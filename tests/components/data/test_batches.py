@@ -159,3 +159,20 @@ def test_lengths_that_differ_are_refused() -> None:
 def test_a_mask_of_another_size_than_its_image_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"^case a: found an image \(1, 3, 4\) and a mask \(4, 3\)\.$"):
         Split([np.zeros((1, 3, 4), np.float32)], [np.zeros((4, 3), np.uint8)], ("a",), ("a",))
+
+
+@pytest.mark.parametrize("batches", [1, 2, 7])
+def test_an_epoch_of_so_many_batches_shows_each_case_as_often_as_the_others(batches: int) -> None:
+    data = split()
+    found = list(training_batches(data, size=2, seed=0, epoch=1, augment="none", batches=batches))
+    assert [len(images) for images, _ in found] == [2] * batches
+    shown = [int(image.sum()) for images, _ in found for image in images]
+    seen = [shown.count(int(image.sum())) for image in data.images]
+    assert max(seen) - min(seen) <= 1
+    again = list(training_batches(data, size=2, seed=0, epoch=1, augment="none", batches=batches))
+    assert all(torch.equal(a, b) for a, b in zip((x for x, _ in found), (x for x, _ in again), strict=True))
+
+
+def test_an_epoch_without_batches_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="batches: found 0 an epoch"):
+        next(training_batches(split(), size=2, seed=0, epoch=1, batches=0))

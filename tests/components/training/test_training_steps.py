@@ -183,15 +183,81 @@ def test_the_learning_rate_rises_evenly_then_follows_its_schedule() -> None:
     assert list(rates("cosine", 6, 2)) == pytest.approx([1 / 6, 1 / 3, *cosine])
 
 
-def test_a_warm_up_goes_on_from_its_state() -> None:
-    whole = list(rates("poly", 6, 2))
+def test_a_trapezoid_stays_level_and_cools_down_over_the_last_fifth() -> None:
+    level = [0.5] * 8
+    cooling = [0.5 * (1 - math.sqrt(step / 3)) for step in (1, 2)]
+    assert list(rates("trapezoid", 10, 0)) == pytest.approx(level + cooling)
+    assert list(rates("trapezoid", 1, 0)) == [0.5]
+    assert list(rates("trapezoid", 2, 0)) == pytest.approx([0.5, 0.5 * (1 - math.sqrt(0.5))])
+
+
+def test_trapezoids_of_any_length_are_the_same_until_they_cool_down() -> None:
+    assert list(rates("trapezoid", 20, 3))[:16] == list(rates("trapezoid", 40, 3))[:16]
+
+
+@pytest.mark.parametrize("name", ["RAdam", "Adagrad", "RMSprop", "NAdam", "Adafactor"])
+def test_any_optimiser_of_torch_trains_by_its_path(name: str) -> None:
+    model = model_of()
+    optimizer = build_optimizer(f"torch.optim:{name}", model.parameters(), lr=0.1, weight_decay=0.25)
+    assert type(optimizer).__name__ == name
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25
+    before = [weight.detach().clone() for weight in model.parameters()]
+    model(torch.ones(1, 1, 8, 8)).square().mean().backward()
+    optimizer.step()
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_arguments_reach_an_optimiser_and_a_schedule() -> None:
+    optimizer = build_optimizer(
+        "adamw", model_of().parameters(), lr=0.1, weight_decay=0, arguments={"betas": [0.8, 0.95]}
+    )
+    assert list(optimizer.param_groups[0]["betas"]) == [0.8, 0.95]
+    schedule = build_lr_schedule(
+        "torch.optim.lr_scheduler:StepLR", optimizer, epochs=4, arguments={"step_size": 1, "gamma": 0.5}
+    )
+    optimizer.step()
+    schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("adamm", {}, "optimizer: found 'adamm'; use one of adamw, sgd, or an import path"),
+        ("torch.optim:Adan", {}, "training.optimizer: 'torch.optim:Adan': the module .* has no 'Adan'. Hint: did you"),
+        ("torch.nn:Linear", {}, "training.optimizer: torch.nn:Linear cannot be built from lr"),
+        ("adamw", {"beta": 0.9}, "training.optimizer: adamw cannot be built .*Hint: look at training.optimizer_arg"),
+        ("adamw", {"betas": [2, 3]}, "training.optimizer: adamw cannot be built .*Invalid beta"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_built_is_named(name: str, arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        build_optimizer(name, model_of().parameters(), lr=0.1, weight_decay=0, arguments=arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("torch.optim.lr_scheduler:StepLR", "StepLR cannot be built .*step_size.*training.lr_schedule_arguments"),
+        ("torch.optim.lr_scheduler:Stepp", "training.lr_schedule: .* has no 'Stepp'"),
+        ("torch.nn:Identity", "torch.nn:Identity returned Identity, expected a torch.optim.lr_scheduler"),
+    ],
+)
+def test_a_schedule_that_cannot_be_built_is_named(name: str, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        build_lr_schedule(name, sgd(model_of()), epochs=4)
+
+
+@pytest.mark.parametrize("name", ["poly", "trapezoid"])
+def test_a_warm_up_goes_on_from_its_state(name: str) -> None:
+    whole = list(rates(name, 6, 2))
     optimizer = sgd(model_of())
-    schedule = build_lr_schedule("poly", optimizer, epochs=6, warmup=2)
+    schedule = build_lr_schedule(name, optimizer, epochs=6, warmup=2)
     for _ in range(3):
         optimizer.step()
         schedule.step()
     other = sgd(model_of())
-    again = build_lr_schedule("poly", other, epochs=6, warmup=2)
+    again = build_lr_schedule(name, other, epochs=6, warmup=2)
     again.load_state_dict(schedule.state_dict())
     other.load_state_dict(optimizer.state_dict())
     assert other.param_groups[0]["lr"] == pytest.approx(whole[3])
