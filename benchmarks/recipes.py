@@ -1,6 +1,6 @@
 """Which part of a training recipe brings Dice per minute on a CPU: one change at a time, at equal CPU seconds.
 
-Each variant trains the same data for the same CPU seconds of one thread, so that the figures hold on a busy machine too.
+Each variant trains the same data for the same CPU seconds of one thread, so that a busy machine changes little.
 Validation is not counted. Results are appended to a file of JSON lines; what stands there already is not run again.
 
     SEGTUNE_DATA=... PYTHONPATH=. python benchmarks/recipes.py --data vessels --seconds 240 --out recipes.jsonl

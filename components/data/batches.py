@@ -49,8 +49,8 @@ def training_batches(
         foreground: probability that a crop is drawn so that it holds a pixel of a foreground class, each class of the
             case with the same one (Isensee et al. 2021, nnU-Net, does so for a third of each batch); where a case has
             none, and for the other crops, any place is as likely.
-        batches: how many make an epoch, each of `size` cases, whatever the number of cases (nnU-Net: 250); the cases are
-            gone through in a new order as often as it takes. None goes through them once.
+        batches: how many make an epoch, each of `size` cases, whatever the number of cases (nnU-Net: 250); the cases
+            are gone through in a new order as often as it takes. None goes through them once.
         held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
         pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
 

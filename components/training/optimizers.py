@@ -91,7 +91,7 @@ def build_lr_schedule(
         arguments: of a schedule named by its path.
 
     Raises:
-        InvalidInputError: the name is unknown, the warm-up leaves no epoch, or the schedule does not take the arguments.
+        InvalidInputError: the name is unknown, the warm-up leaves no epoch, or the schedule lacks arguments.
     """
     if not 0 <= warmup < epochs:
         raise InvalidInputError(f"warmup: found {warmup} epochs, must be from 0 to {epochs - 1}, one less than all.")

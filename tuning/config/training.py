@@ -43,9 +43,9 @@ class TrainingConfig(Section):
     momentum: Below1 = Field(_USUAL.momentum, description="of sgd")
     lr_schedule: ScheduleName = Field(
         _USUAL.lr_schedule,
-        description="over the full budget: `constant`, `cosine`, `poly`, `trapezoid` (constant, then a cooldown over the "
-        "last fifth), or one of PyTorch's by its import path, such as `torch.optim.lr_scheduler:StepLR`, stepped once "
-        "per epoch",
+        description="over the full budget: `constant`, `cosine`, `poly`, `trapezoid` (constant, then a cooldown over "
+        "the last fifth), or one of PyTorch's by its import path, such as `torch.optim.lr_scheduler:StepLR`, stepped "
+        "once per epoch",
     )
     lr_schedule_arguments: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of a schedule that is named by its import path"
