@@ -11,6 +11,7 @@ from tuning.record import StudyDirectory, TrialEntry
 
 _SAME_FOR_ALL = (
     "training.epochs",
+    "training.recipe",
     "training.seed",
     "training.precision",
     "checkpoint.max_checkpoints",

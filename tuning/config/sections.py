@@ -14,6 +14,7 @@ from components.mask_policy import Absent, Empty, SoftLabels
 from tuning.config.data import DataConfig
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
+from tuning.config.recipes import lay_under
 from tuning.config.retrain import FinalistsConfig, RetrainConfig
 from tuning.config.script import ScriptConfig
 from tuning.config.search import SchedulerConfig, SearchConfig
@@ -198,10 +199,11 @@ class StudyConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _leave_data_to_the_script(cls, settings: Any) -> Any:
-        if isinstance(settings, dict) and settings.get("script") is not None:
-            return {"data": {}, **settings}
-        return settings
+    def _complete(cls, settings: Any) -> Any:
+        """A script has its own data, a recipe its own defaults."""
+        if not isinstance(settings, dict):
+            return settings
+        return lay_under({"data": {}, **settings} if settings.get("script") is not None else settings)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

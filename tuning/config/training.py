@@ -15,6 +15,7 @@ from components.training_settings import (
     TrainingSettings,
     Window,
 )
+from tuning.config.recipes import RecipeName
 from tuning.config.section import Section
 
 _USUAL = TrainingSettings()  # kinds, limits and defaults are those of a training without a study
@@ -23,6 +24,11 @@ _USUAL = TrainingSettings()  # kinds, limits and defaults are those of a trainin
 class TrainingConfig(Section):
     """How one trial trains."""
 
+    recipe: RecipeName | None = Field(
+        None,
+        description="a named set of defaults for network and training, each of which can be changed: `small`, "
+        "`standard`, `strong` or `nnunet_like` (see how_to/train_well.md)",
+    )
     epochs: Positive = Field(_USUAL.epochs, description="full budget of a trial, in epochs")
     steps: Positive | None = Field(
         _USUAL.steps,
