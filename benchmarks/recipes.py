@@ -80,7 +80,13 @@ VARIANTS: dict[str, Variant] = {
     "foreground": replace(PLAIN, foreground=0.33),
     "dice": replace(PLAIN, loss={"dice": 1.0}),
 }
-VOLUMES = {"crop": (32, 48, 32), "batch": 2, "foreground": 0.33, "augment": "none", "loss": {"dice": 0.5, "ce": 0.5}}
+VOLUMES: dict[str, Any] = {
+    "crop": (32, 48, 32),
+    "batch": 2,
+    "foreground": 0.33,
+    "augment": "none",
+    "loss": {"dice": 0.5, "ce": 0.5},
+}
 
 
 def main() -> None:
@@ -206,27 +212,27 @@ def build(variant: Variant, data: SegmentationData) -> nn.Module:
     """The network of a variant, from MONAI."""
     from monai.networks import nets
 
-    common = {
+    common: dict[str, Any] = {
         "spatial_dims": data.spatial_dims,
         "in_channels": data.in_channels,
         "out_channels": len(data.classes),
     }
-    if variant.network == "basic":
-        return nets.BasicUNet(**common, features=(16, 16, 32, 64, 128, 16))
-    if variant.network == "segresnet":
-        return nets.SegResNet(**common, init_filters=16, blocks_down=(1, 1, 1, 1), blocks_up=(1, 1, 1))
-    if variant.network == "dynunet":
-        levels = len(variant.channels)
-        return nets.DynUNet(
+    levels = len(variant.channels)
+    steps = [2] * (levels - 1)
+    builders: dict[str, Callable[[], Any]] = {
+        "basic": lambda: nets.BasicUNet(**common, features=(16, 16, 32, 64, 128, 16)),
+        "segresnet": lambda: nets.SegResNet(**common, init_filters=16, blocks_down=(1, 1, 1, 1), blocks_up=(1, 1, 1)),
+        "dynunet": lambda: nets.DynUNet(
             **common,
             kernel_size=[3] * levels,
-            strides=[1] + [2] * (levels - 1),
-            upsample_kernel_size=[2] * (levels - 1),
+            strides=[1, *steps],
+            upsample_kernel_size=steps,
             filters=variant.channels,
-            res_block=False,
-        )
-    strides = (2,) * (len(variant.channels) - 1)
-    return nets.UNet(**common, channels=variant.channels, strides=strides, num_res_units=variant.units)
+        ),
+        "unet": lambda: nets.UNet(**common, channels=variant.channels, strides=steps, num_res_units=variant.units),
+    }
+    network: nn.Module = builders[variant.network]()
+    return network
 
 
 def augmentation(name: str) -> Callable[..., Any] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 RecipeName = Literal["small", "standard", "strong", "nnunet_like"]
 
@@ -74,9 +74,9 @@ def lay_under(settings: dict[str, Any]) -> dict[str, Any]:
     """
     training = settings.get("training")
     name = training.get("recipe") if isinstance(training, dict) else None
-    if not isinstance(training, dict) or name not in get_args(RecipeName):
+    recipe = next((recipe for known, recipe in RECIPES.items() if known == name), None)
+    if not isinstance(training, dict) or recipe is None:
         return settings
-    recipe = RECIPES[name]
     found = dict(settings)
     if not {"build", "arguments"} & set(_section(settings, "model")):
         found["model"] = {**recipe.network, **_section(settings, "model")}
