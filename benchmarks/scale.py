@@ -30,7 +30,7 @@ from tuning.record import StudyDirectory, TrialEntry
 from tuning.record.journal import open_journal_exclusively
 from tuning.run import StudyRun
 from tuning.store import TuneStore
-from tuning.task import Epoch
+from tuning.task import Epoch, Wanted
 
 _REPORTS = 5
 
@@ -49,7 +49,7 @@ class TrivialTask:
         """The search space."""
         return Space.from_config(config.search.space)
 
-    def baselines(self) -> tuple[Baseline, ...]:
+    def baselines(self, wanted: Wanted = True) -> tuple[Baseline, ...]:  # noqa: FBT002
         """None."""
         return ()
 

@@ -8,7 +8,7 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.baselines import Baseline, baselines
+from search_spaces.baselines import Baseline, baselines, nnunet_baseline, select_baselines
 from search_spaces.derived import Derived
 from search_spaces.distributions import Choice, Distribution, Float, Int
 from search_spaces.errors import SpaceError
@@ -35,7 +35,9 @@ __all__ = [
     "When",
     "baselines",
     "make_sampler",
+    "nnunet_baseline",
     "preset",
+    "select_baselines",
     "simplex_uniforms",
     "simplex_weights",
 ]

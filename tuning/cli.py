@@ -57,6 +57,9 @@ def init(
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="study file (YAML)")],
     directory: Annotated[Path | None, typer.Option("--dir", help="study directory; default studies/<name>")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="spend so much time: 30m, 2h, overnight, until 6:30")
+    ] = None,
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what a run would do, and how long")] = False,  # noqa: FBT002
     debug: Debug = False,  # noqa: FBT002 - a flag
@@ -68,7 +71,7 @@ def run(
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
     make_working_directory_importable()
-    study_file = read_study_file(file, settings)
+    study_file = read_study_file(file, [*(settings or []), *([f"search.budget={budget}"] if budget else [])])
     config = study_file.load()
     if not dry_run:
         start_early(config)

@@ -2,30 +2,24 @@
 
 import math
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
-import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import Space
+from tuning.budget import expected_epochs
 from tuning.config import StudyConfig
 from tuning.drawing import Drawing, drawn_trials
 from tuning.duration import duration_text
 from tuning.identity import open_directory
 from tuning.machine import concurrent_trials
-from tuning.output import captured_output
+from tuning.measuring import measure_epoch
 from tuning.plan import Plan, make_plan
 from tuning.record import StudyDirectory, TrialEntry, open_journal
-from tuning.store import TuneStore
-from tuning.task import Task
 from tuning.tasks import open_task
-from tuning.trial import Shared, trial_epochs
 
 _EXAMPLES = 3
 
@@ -75,13 +69,13 @@ def dry_run(config: StudyConfig, directory: Path) -> DryRun:
     study = StudyDirectory(directory)
     task = open_task(config, study.root)
     space = task.check(config)
-    usual = task.baselines() if config.search.baselines else ()
+    usual = task.baselines(config.search.baselines)
     entries: list[TrialEntry] = []
     if study.exists():
         open_directory(study, config, task.describe())
         entries = open_journal(study).trials()
     examples = draw_examples(config, space)
-    seconds = _measure_epoch(config, task, examples[0])
+    seconds = measure_epoch(config, task, examples[0])
     epochs = _epochs_to_come(config, drawn_trials(config.search, space), len(usual), entries)
     pace = seconds / concurrent_trials(config.resources) / 3600
     plan = make_plan(config, study, task.plan(), space, usual, entries)
@@ -115,15 +109,6 @@ def draw_examples(config: StudyConfig, space: Space) -> tuple[dict[str, Any], ..
     return tuple(drawn)
 
 
-def expected_epochs(config: StudyConfig) -> float:
-    """Epochs of a drawn trial where each rung lets 1/reduction go on; with pbt all train to the end."""
-    if config.scheduler.type == "pbt":
-        return config.budget
-    ends = [*config.scheduler.rungs(config.budget), config.budget]
-    reduction = config.scheduler.reduction
-    return ends[0] + sum((after - before) / reduction**rung for rung, (before, after) in enumerate(pairwise(ends), 1))
-
-
 def _count(distribution: Any) -> int | None:
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
@@ -138,16 +123,3 @@ def _epochs_to_come(config: StudyConfig, total: int, usual: int, entries: list[T
     new = max(total - len(drawn), 0)
     certain = sum(running) + (usual - (len(entries) - len(drawn))) * config.budget
     return certain + new * expected_epochs(config), certain + new * config.budget
-
-
-def _measure_epoch(config: StudyConfig, task: Task, overrides: dict[str, Any]) -> float:
-    """Seconds of a trial's first epoch, in this process."""
-    threads = torch.get_num_threads()
-    try:
-        with TemporaryDirectory() as folder, captured_output():
-            shared = Shared(config, task, folder)
-            assignment = {"number": 0, "overrides": overrides, "checkpoints": []}
-            with closing(trial_epochs(assignment, shared, TuneStore(Path(folder)))) as epochs:
-                return float(next(epochs).row["seconds"])
-    finally:
-        torch.set_num_threads(threads)

@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from components.data import SegmentationData
 from components.deployment.bundle import WEIGHTS
 from components.training import accelerate
-from search_spaces import Baseline, Space, baselines
+from search_spaces import Baseline, Space, baselines, nnunet_baseline, select_baselines
 from tuning.building import build_model, device_of
 from tuning.checks import check_study
 from tuning.config import StudyConfig
 from tuning.data import Folds, data_warnings, describe_data
 from tuning.fold import FoldTraining
 from tuning.store import TuneStore
-from tuning.task import Epoch
+from tuning.task import Epoch, Wanted
 from tuning.validation import case_rows, validate
 
 
@@ -36,9 +36,10 @@ class NetworkTask:
         """Build everything that a trial builds; see `check_study`."""
         return check_study(config, self.folds[0])
 
-    def baselines(self) -> tuple[Baseline, ...]:
-        """The field's usual losses."""
-        return baselines(self.folds[0].mode)
+    def baselines(self, wanted: Wanted = True) -> tuple[Baseline, ...]:  # noqa: FBT002
+        """The field's usual losses; nnU-Net's optimiser where it is named."""
+        mode = self.folds[0].mode
+        return select_baselines(baselines(mode), wanted, [nnunet_baseline(mode)])
 
     def describe(self) -> dict[str, Any]:
         """The data; see `describe_data`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from search_spaces import Baseline, Space
+from tuning.budget import describe_spending
 from tuning.config import TRIAL_SECTIONS, StopConfig, StudyConfig
 from tuning.drawing import drawn_trials
 from tuning.errors import StudyConfigError
@@ -57,6 +58,7 @@ def make_plan(
     lines = [
         f"study     {config.name} in {directory.root}",
         *data,
+        *([f"budget    {describe_spending(config)}"] if config.search.budget else []),
         f"trials    {_trials(config, drawn, len(usual))}",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
         f"each      up to {_budget(config)}, {_pace(config)}",
@@ -107,7 +109,7 @@ def _budget(config: StudyConfig) -> str:
 def _stop_rules(stop: StopConfig) -> list[str]:
     rules = {
         "at {} epochs": stop.epochs,
-        "after {:g} minutes": stop.minutes,
+        "after {:.4g} minutes": stop.minutes,
         "after {} trials without a gain": stop.plateau,
         "at Dice {:g}": stop.dice,
         "after {:g} CPU hours": stop.cpu_hours,

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.checkpoints.record import read_record
 from components.save_decisions import Decision
-from search_spaces import Baseline, Space
+from search_spaces import Baseline, Space, select_baselines
 from tuning.config import ScriptConfig, StudyConfig
 from tuning.drawing import check_drawing
 from tuning.errors import ScriptError, StudyConfigError
@@ -16,7 +16,7 @@ from tuning.plan import check_space
 from tuning.record import StudyDirectory
 from tuning.script_process import ScriptProcess
 from tuning.store import TuneStore
-from tuning.task import Epoch
+from tuning.task import Epoch, Wanted
 
 _FILES = "files"  # folder of a trial that belongs to the script
 
@@ -61,9 +61,9 @@ class ScriptTask:
         check_drawing(config.search, space)
         return space
 
-    def baselines(self) -> tuple[Baseline, ...]:
+    def baselines(self, wanted: Wanted = True) -> tuple[Baseline, ...]:  # noqa: FBT002
         """The script with its own settings."""
-        return (Baseline("as_it_is", {}),)
+        return select_baselines([Baseline("as_it_is", {})], wanted)
 
     def describe(self) -> dict[str, Any]:
         """The script; what data it reads is not known."""

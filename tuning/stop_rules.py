@@ -129,7 +129,7 @@ class StopRules(Listener):
     def _check_time(self) -> str:
         most = self._rules.minutes
         minutes = (self._seconds_before + time.monotonic() - self._started) / _MINUTE_S
-        return "" if most is None or minutes < most else f"stop.minutes: {most:g} minutes are over"
+        return "" if most is None or minutes < most else f"stop.minutes: {most:.4g} minutes are over"
 
     def _check_plateau(self) -> str:
         if self._rules.plateau is None:

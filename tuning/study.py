@@ -1,6 +1,7 @@
 """A study: launched, resumed and finished by the same call."""
 
 import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from copy import deepcopy
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Space
 from tuning.attempts import last_start, note_killed
+from tuning.budget import DECIDED, seconds_of, spend
 from tuning.building import resolve_precision
-from tuning.config import StudyConfig
+from tuning.config import StudyConfig, pick
 from tuning.data import look_first
 from tuning.drawing import Drawing
 from tuning.drift import describe_drift, hash_code
@@ -23,11 +25,13 @@ from tuning.forks import worker_modules
 from tuning.identity import open_directory, versions
 from tuning.listener import Listener, Listeners
 from tuning.lock import study_lock
+from tuning.machine import concurrent_trials
+from tuning.measuring import measure_epoch
 from tuning.plan import make_plan
 from tuning.progress import usual_listener
 from tuning.record import StudyDirectory, TrialEntry
 from tuning.record.journal import open_journal_exclusively
-from tuning.recorded import recorded_study
+from tuning.recorded import recorded_settings, recorded_study
 from tuning.results import BestTrial, best_trial, results_table, trials_html
 from tuning.run import StudyRun
 from tuning.signals import StopSignals
@@ -39,6 +43,8 @@ from tuning.trackers import make_tracking
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MEASURED_S, _MEASURED_SHARE = 4.0, 0.02  # of a budget of time, to learn what an epoch costs
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class Study:
     def __init__(self, config: StudyConfig, directory: Path | str) -> None:
         self.config = config
         self.directory = StudyDirectory(Path(directory))
+        self._made = time.monotonic()  # what a budget of time counts from
 
     @classmethod
     def create(cls, config: StudyConfig | dict[str, Any] | Path | str, directory: Path | str | None = None) -> "Study":
@@ -147,7 +154,7 @@ class Study:
         signals = StopSignals(stop, listener)
         with study_lock(self.directory), signals.handled(), contextlib.closing(listener), ExitStack() as started:
             config, task, space = self._prepare(signals, started)
-            usual = task.baselines() if config.search.baselines else ()
+            usual = task.baselines(config.search.baselines)
             if config.retrain:
                 usual = given_trials(config.retrain)
             changed = open_directory(self.directory, config, task.describe())
@@ -233,8 +240,27 @@ class Study:
 
     def _check(self) -> tuple[StudyConfig, Task, Space]:
         task = open_task(self.config, self.directory.root)
-        config = self.resolved()
+        config = self._within_budget(self.resolved(), task)
         return config, task, task.check(config)
+
+    def _within_budget(self, config: StudyConfig, task: Task) -> StudyConfig:
+        """The settings with what a budget of time decides: once, by a measured epoch, and then as recorded."""
+        budget = config.search.budget
+        decided = config.stop.minutes is not None
+        if budget is None or (decided and self.directory.exists()):
+            return config
+        if decided:
+            raise StudyConfigError("stop.minutes: contradicts search.budget. Hint: keep one of them.")
+        if self.directory.exists():
+            recorded = StudyConfig.load(recorded_settings(self.directory)).model_dump()
+            return config.with_overrides(dict(pick(recorded, (*DECIDED, "stop.minutes"))))
+        seconds = seconds_of(budget)
+        task.check(config)
+        epoch = measure_epoch(config, task, {}, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
+        left = seconds - (time.monotonic() - self._made)
+        usual = tuple(baseline.name for baseline in task.baselines())
+        workers = concurrent_trials(config.resources)
+        return config.with_overrides(spend(config, left, epoch=epoch, workers=workers, usual=usual))
 
     def _differences(self, config: StudyConfig, changed: dict[str, Any]) -> list[str]:
         """What is not as it was: settings of the study, libraries and code of the last attempt."""

@@ -1,12 +1,14 @@
 """What the trials of a study do: train a network on data, or run a user's script."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from search_spaces import Baseline, Space
 from tuning.config import StudyConfig
 from tuning.store import TuneStore
+
+Wanted = bool | Sequence[str]  # baselines: the usual ones, none, or some by name
 
 
 class Epoch(NamedTuple):
@@ -30,8 +32,12 @@ class Task(Protocol):
             StudyConfigError: lists every problem, one a line, each beginning with the setting's dotted path.
         """
 
-    def baselines(self) -> tuple[Baseline, ...]:
-        """The usual settings, which are run beside what is searched."""
+    def baselines(self, wanted: Wanted = True) -> tuple[Baseline, ...]:  # noqa: FBT002
+        """The usual settings, which are run beside what is searched.
+
+        Raises:
+            SpaceError: a name is that of no baseline.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What the study's record says of its data: at least `name` and `fingerprint`."""

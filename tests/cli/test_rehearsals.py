@@ -10,9 +10,9 @@ import yaml
 from tests.commands import segtune, segtune_here
 from tests.conftest import small_settings
 from tests.golden import check_golden
+from tuning.budget import expected_epochs
 from tuning.config import StudyConfig
 from tuning.doctor import find_versions
-from tuning.dry_run import expected_epochs
 
 
 def write(folder: Path, **changes: dict[str, object]) -> Path:

@@ -1,7 +1,7 @@
 """What a study file may say, and what is wrong with one that says something else."""
 
 from tuning.config.data import DataConfig, GroupConfig
-from tuning.config.paths import set_by_path, settings_difference
+from tuning.config.paths import pick, set_by_path, settings_difference
 from tuning.config.retrain import FinalistsConfig, RetrainConfig
 from tuning.config.script import ScriptConfig
 from tuning.config.search import SchedulerConfig, SearchConfig
@@ -39,6 +39,7 @@ __all__ = [
     "StudyConfig",
     "TrackersConfig",
     "TrainingConfig",
+    "pick",
     "set_by_path",
     "settings_difference",
 ]

@@ -1,5 +1,6 @@
 """Settings by dotted path."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tuning.errors import StudyConfigError
@@ -32,6 +33,20 @@ def set_by_path(settings: dict[str, Any], path: str, value: Any) -> None:
             above = ".".join(parents[:depth])
             raise StudyConfigError(f"{path}: {above} is no mapping, nothing can be set in it. Found: {settings!r}.")
     settings[last] = value
+
+
+def pick(settings: dict[str, Any], paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """The values at dotted paths of complete settings.
+
+    Example:
+        >>> dict(pick({"training": {"lr": 0.1, "batch": 8}}, ["training.lr"]))
+        {'training.lr': 0.1}
+    """
+    for path in paths:
+        value: Any = settings
+        for name in split_path(path):
+            value = value[name]
+        yield path, value
 
 
 def settings_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

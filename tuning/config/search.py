@@ -32,6 +32,11 @@ class SearchConfig(Section):
     trials: Annotated[int, Field(ge=0)] = Field(
         20, description="settings tried, baselines not counted; a grid ends by itself"
     )
+    budget: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="time that the study spends, such as `30m`, `2h`, `overnight` or `until 6:30`; a measured "
+        "epoch then decides `training.epochs`, `search.trials`, the rungs and `stop.minutes`",
+    )
     sampler: Literal["tpe", "gp", "qmc", "random", "grid", "nsga2"] = Field(
         "tpe", description="who draws the settings, see how_to/choose_a_sampler.md"
     )
@@ -42,7 +47,11 @@ class SearchConfig(Section):
         1000, description="most trials that tpe and gp look at: the 25 best and the latest"
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the sampler")
-    baselines: bool = Field(True, description="run the field's usual losses first, at full budget, never pruned")  # noqa: FBT003
+    baselines: bool | list[str] = Field(
+        True,  # noqa: FBT003
+        description="run the field's usual losses first, at full budget, never pruned; or some by name: `bce` (`ce` "
+        "for classes), `dice`, `dice_bce`, `dice_focal`, and `nnunet`, which has nnU-Net's optimiser too",
+    )
     space: dict[str, Any] = Field(
         default_factory=lambda: {"presets": ["loss_weights"]}, description="`presets` and `parameters`"
     )

@@ -1,0 +1,107 @@
+"""A budget of time: how it is read, what it decides, and that a study keeps to what was decided."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import small_settings
+from tuning import Study, StudyConfig
+from tuning.budget import DECIDED, describe_spending, expected_epochs, seconds_of, spend
+from tuning.config import pick
+from tuning.duration import parse_duration
+from tuning.errors import StudyConfigError
+from tuning.record import StudyDirectory
+
+USUAL = ("bce", "dice", "dice_bce", "dice_focal")
+
+
+def config(**changes: Any) -> StudyConfig:
+    return StudyConfig.load(small_settings(**changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("30 min", 1800),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5 H", 5400),
+        ("1d", 86400),
+        ("until 6:30", 8 * 3600),
+        ("until 22", 23.5 * 3600),
+        ("overnight", 8.5 * 3600),
+    ],
+)
+def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert parse_duration(text, datetime(2026, 12, 1, 22, 30)) == seconds  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("text", ["", "2x", "-1h", "h", "1h 5", "30", "until 25:00", "until", "1e3 s", "0m", "1hm"])
+def test_what_is_not_a_time_to_spend_is_refused_with_the_forms(text: str) -> None:
+    with pytest.raises(StudyConfigError, match=r"search\.budget: found .*Hint: write 30m, 2h"):
+        seconds_of(text)
+
+
+@given(
+    seconds=st.floats(60, 1e6), epoch=st.floats(0.05, 60), workers=st.integers(1, 16), grace=st.sampled_from([1, 2, 4])
+)
+def test_what_is_planned_fits_into_the_time(seconds: float, epoch: float, workers: int, grace: int) -> None:
+    study = config(scheduler={"grace": grace})
+    decided = spend(study, seconds, epoch=epoch, workers=workers, usual=USUAL)
+    assert decided.keys() == {*DECIDED, "stop.minutes"}
+    planned = study.with_overrides(decided)
+    assert 60 * (planned.stop.minutes or 0) <= seconds
+    if planned.search.trials > 1:
+        epochs = planned.training.epochs * len(USUAL[2:3]) + planned.search.trials * expected_epochs(planned)
+        assert epochs * epoch <= seconds * workers
+    assert planned.training.epochs * epoch <= seconds or planned.training.epochs == 1
+
+
+def test_more_time_gives_longer_trainings_and_not_only_more_of_them() -> None:
+    short, long = (spend(config(), seconds, epoch=1, workers=2, usual=USUAL) for seconds in (600, 6000))
+    assert long["training.epochs"] > 9 * short["training.epochs"]
+    assert abs(long["search.trials"] - short["search.trials"]) <= 1
+
+
+def test_too_little_time_for_two_trainings_trains_the_safest_setting_alone() -> None:
+    decided = spend(config(), 60, epoch=5, workers=2, usual=USUAL)
+    assert (decided["search.trials"], decided["search.baselines"]) == (0, ["dice_bce"])
+    assert "too little time for a search" in describe_spending(config().with_overrides(decided))
+
+
+def test_baselines_that_are_named_are_kept() -> None:
+    study = config(search={"baselines": ["bce", "nnunet"]})
+    assert spend(study, 600, epoch=1, workers=2, usual=USUAL)["search.baselines"] == ["bce", "nnunet"]
+    assert spend(config(search={"baselines": False}), 600, epoch=1, workers=2, usual=USUAL)["search.baselines"] == []
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_study_spends_its_time_and_goes_on_with_what_was_decided(
+    study_config: Callable[..., StudyConfig], folder: Path
+) -> None:
+    settings = study_config(search={"budget": "15s"})
+    first = Study(settings, folder).run()
+    recorded = Study.open(folder).config
+    decided = dict(pick(recorded.model_dump(), DECIDED))
+    assert recorded.stop.minutes is not None
+    assert 0 < recorded.stop.minutes < 15 / 60
+    assert decided["search.baselines"] == ["dice_bce"]
+    again = Study(settings, folder).run()  # the same command; its time is over
+    assert [trial.number for trial in again.trials] == [trial.number for trial in first.trials]
+    assert dict(pick(Study.open(folder).config.model_dump(), DECIDED)) == decided
+    more = Study.open(folder).with_more_trials(3)
+    assert more.config.search.trials == decided["search.trials"] + 3
+
+
+def test_a_budget_beside_an_end_of_its_own_is_refused(study_config: Callable[..., StudyConfig], folder: Path) -> None:
+    settings = study_config(search={"budget": "5m"}, stop={"minutes": 3})
+    with pytest.raises(StudyConfigError, match=r"^stop\.minutes: contradicts search\.budget"):
+        Study(settings, folder).run()
+    assert not StudyDirectory(folder).exists()
