@@ -146,14 +146,13 @@ def judge(scores: Floats, gain: float = 0.0) -> Shares:
     claims = (holm_of_studies(p_values) <= LEVEL) & beyond
     best = mean.argmax(axis=1)
     named = np.take_along_axis(claims, best[:, None], axis=1)[:, 0]
-    first = (mean[:, 0] - gain, of_seeds[:, 0], of_groups[:, 0])
-    of_baseline, *parts = crossed_parts(scores[:, 0])
+    level, by_seed, by_group = crossed_parts(scores[:, 0])
     return Shares(
         named=named,
         right=named & (best == 0),
-        claimed=claims.any(axis=1),
-        difference=_covers(*first, freedoms),
-        mean=_covers(of_baseline - TRUTH, *parts, freedoms),
+        claimed=np.asarray(claims.any(axis=1)),
+        difference=_covers(mean[:, 0] - gain, of_seeds[:, 0], of_groups[:, 0], freedoms),
+        mean=_covers(level - TRUTH, by_seed, by_group, freedoms),
         constant=~varies[:, 0],
     )
 
@@ -273,9 +272,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=10_000, help="simulated in each cell")
-    parser.add_argument(
-        "--out", type=Path, default=Path("honesty.csv"), help="table of cells, gone on with if it is there"
-    )
+    parser.add_argument("--out", type=Path, default=Path("honesty.csv"), help="table of cells; those there are kept")
     parser.add_argument("--power", action="store_true", help="five seeds and thirty groups, beside the naive rule")
     parser.add_argument("--noise", type=Path, nargs="+", help="studies to measure the noise on; nothing is simulated")
     given = parser.parse_args()

@@ -13,9 +13,9 @@ _METHOD = (
     "Cases are averaged in their group first. Means, intervals and tests take both seeds and groups as drawn from many "
     "that could have been: each adds a variance of its own, estimated by a two-way analysis of variance, and what the "
     "estimates may be off by is averaged over (the problem of Behrens and Fisher, with the prior of Ghosh and Kim); "
-    "differences are paired over both. p values are Holm's, over all settings compared; against the baseline the test is "
-    "one-sided, and the 95 % interval must exclude 0 as well. Fewer than 6 groups or 3 seeds carry neither a claim nor an "
-    "interval. No test sees a collapse so rare that no seed had it, or a site that no group names."
+    "differences are paired over both. p values are Holm's, over all settings compared; against the baseline the test "
+    "is one-sided, and the 95 % interval must exclude 0 as well. Fewer than 6 groups or 3 seeds carry neither a claim "
+    "nor an interval. No test sees a collapse so rare that no seed had it, or a site that no group names."
 )
 
 

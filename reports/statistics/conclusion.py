@@ -1,6 +1,7 @@
 """The comparison in a sentence: who won, or plainly that no one did."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def conclude(scores: pd.DataFrame, baseline: str, *, value: str = "dice", confid
     return Conclusion(None, sentence, means, comparisons)
 
 
-def _why_not(row: dict[str, Any], size: str, level: float) -> str:
+def _why_not(row: Mapping[Any, Any], size: str, level: float) -> str:
     """Why a comparison claims nothing."""
     if row["groups"] < MIN_GROUPS:
         units = f"{row['groups']} independent group{'' if row['groups'] == 1 else 's'}"

@@ -90,15 +90,16 @@ def estimate_mean(values: Matrix) -> Estimate:
     if groups == 1 or seeds == 1:
         of_groups = float(values.mean(axis=0).var(ddof=1)) / groups if groups > 1 else math.nan
         return Estimate(float(values.mean()), 0.0, of_groups, seeds, groups)
-    return Estimate(*map(float, crossed_parts(values)), seeds, groups)
+    mean, of_seeds, of_groups = (float(part) for part in crossed_parts(values))
+    return Estimate(mean, of_seeds, of_groups, seeds, groups)
 
 
 def estimate_difference(first: Matrix, second: Matrix) -> Estimate:
     """Mean difference of two settings on the same groups, with seeds of their own.
 
-    Each setting adds the variance of its own seeds, however noisy those of the other are; together they have the degrees
-    of freedom of the one with fewer seeds, which claims rather too little. The groups add the variance of their paired
-    differences, less the noise of each training that the seeds hold already.
+    Each setting adds the variance of its own seeds, however noisy those of the other are; together they have the
+    degrees of freedom of the one with fewer seeds, which claims rather too little. The groups add the variance of their
+    paired differences, less the noise of each training that the seeds hold already.
 
     Args:
         first: `(seeds, groups)` without NaN.
