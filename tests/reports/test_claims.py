@@ -90,7 +90,8 @@ def test_the_tail_of_two_t_variables_is_their_convolution(
 def test_a_tail_is_a_probability_symmetric_and_less_extreme_than_the_normal(
     distance: float, first: float, second: float
 ) -> None:
-    above, below = (float(tail(np.array(sign * distance), *map(np.array, (first, second)), (2, 5))) for sign in (1, -1))
+    parts = np.array(first), np.array(second)
+    above, below = (float(tail(np.array(sign * distance), parts[0], parts[1], (2, 5))) for sign in (1, -1))
     assert above + below == pytest.approx(1)
     assert min(above, below) >= stats.norm.sf(abs(distance) / math.sqrt(first + second)) - 1e-6
 
