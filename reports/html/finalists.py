@@ -27,7 +27,7 @@ def finalists(
     body += figure(
         f"{ident}-means",
         finalists_intervals(conclusion.means, baseline),
-        "Mean Dice of each setting on cases held out, with its 95 % interval over seeds and groups.",
+        "Mean Dice of each setting on cases held out, with its 95 % interval where seeds and groups carry one.",
     )
     means = [
         [row.setting, row.mean, row.error, row.low, row.high, row.p_best, row.seed_sd, row.seeds, row.groups]

@@ -11,6 +11,8 @@ from scipy import integrate, stats
 from benchmarks import honesty
 from reports.statistics import conclude, holm, holm_of_studies
 from reports.statistics.crossed import behrens_fisher_tail, crossed_parts, tail
+from reports.trained_again import Finalists
+from tests.reports_scores import noisy_scores
 
 _STUDIES = 2_000
 
@@ -42,6 +44,12 @@ def test_two_seeds_name_nobody_and_give_no_interval(noise: honesty.Noise, finali
     assert found.comparisons[["low", "high"]].isna().all(axis=None)
     with pytest.raises(ValueError, match="nothing is claimed"):
         honesty.judge(honesty.draw_scores(random, noise, 0.0, (1, 2, 2, 30)))
+
+
+def test_lines_of_two_seeds_say_that_there_is_no_interval() -> None:
+    lines = Finalists(noisy_scores({"base": 0, "a": 0.03}, seeds=2), "base").lines()
+    assert lines[0] == "tested    a     Dice 0.8253, no interval, 2 seeds, 30 groups"
+    assert lines[-1].endswith("+0.0354 (no interval); no claim is made on 2 seeds (at least 3 are needed).")
 
 
 @pytest.mark.parametrize("design", [(3, 3, 6), (5, 4, 10), (3, 1, 30)])
