@@ -140,9 +140,9 @@ def judge(scores: Floats, gain: float = 0.0) -> Shares:
     freedoms = (seeds - 1, groups - 1)
     mean, of_seeds, of_groups = crossed_parts(scores[:, 1:] - scores[:, :1])
     varies = of_seeds + of_groups > _ROUNDING
-    of_seeds = np.where(varies, of_seeds, 1.0)
-    p_values = np.where(varies, claim_tail(mean, of_seeds, of_groups, freedoms), np.nan)
-    beyond = tail(mean, of_seeds, of_groups, freedoms) < LEVEL / 2
+    some = np.where(varies, of_seeds, 1.0)
+    p_values = np.where(varies, claim_tail(mean, some, of_groups, freedoms), np.nan)
+    beyond = tail(mean, some, of_groups, freedoms) < LEVEL / 2
     claims = (holm_of_studies(p_values) <= LEVEL) & beyond
     best = mean.argmax(axis=1)
     named = np.take_along_axis(claims, best[:, None], axis=1)[:, 0]
@@ -186,7 +186,7 @@ def fill(path: Path, studies: int) -> None:
     done = set(_cells(path)) if path.exists() else set()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
-        if not done:
+        if file.tell() == 0:
             writer.writerow(COLUMNS)
         for number, (name, noise) in enumerate(NOISES.items()):
             for seeds, finalists, groups in DESIGNS:
@@ -265,7 +265,9 @@ def _baselines(directories: Sequence[Path]) -> Iterator[pd.DataFrame]:
 def _covers(
     distance: Floats, of_seeds: Floats, of_groups: Floats, freedoms: tuple[float, float]
 ) -> npt.NDArray[np.bool_]:
-    return np.asarray(tail(np.abs(distance), of_seeds, of_groups, freedoms) >= LEVEL / 2)
+    varies = of_seeds + of_groups > _ROUNDING
+    beyond = tail(np.abs(distance), np.where(varies, of_seeds, 1.0), of_groups, freedoms)
+    return np.asarray(varies & (beyond >= LEVEL / 2))
 
 
 def main() -> None:
