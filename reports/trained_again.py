@@ -1,5 +1,6 @@
 """Settings that were trained again with other seeds: what the report needs of them, and where a study keeps them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,11 +51,15 @@ class Finalists:
         found = self.conclude()
         width = max(map(len, found.means["setting"]))
         means = [
-            f"tested    {row.setting:<{width}}  Dice {row.mean:.4f}, 95 % interval {row.low:.4f} to {row.high:.4f}, "
-            f"{row.seeds} seeds, {row.groups} groups"
+            f"tested    {row.setting:<{width}}  Dice {row.mean:.4f}, {_interval(row.low, row.high)}, "
+            f"{row.seeds} seed{'' if row.seeds == 1 else 's'}, {row.groups} group{'' if row.groups == 1 else 's'}"
             for row in rows_of(found.means)
         ]
         return [*means, f"claim     {found.sentence}"]
+
+
+def _interval(low: float, high: float) -> str:
+    return "no interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
 
 
 def read_finalists(study: StudyTables) -> Finalists | None:

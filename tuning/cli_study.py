@@ -89,7 +89,7 @@ def stop(directory: StudyDir, debug: Debug = False) -> None:  # noqa: FBT002 - a
 def finalists(
     directory: StudyDir,
     top: Annotated[int, typer.Option(min=1, help="best settings of the search")] = 3,
-    seeds: Annotated[int, typer.Option(min=2, help="new seeds that each is trained with")] = 5,
+    seeds: Annotated[int, typer.Option(min=2, help="new seeds that each is trained with; two carry no claim")] = 5,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Train the best settings and the best baseline again with new seeds, and score them on the test split."""

@@ -11,9 +11,11 @@ from reports.statistics import Conclusion, winners_curse
 
 _METHOD = (
     "Cases are averaged in their group first. Means, intervals and tests take both seeds and groups as drawn from many "
-    "that could have been (two-way analysis of variance, degrees of freedom after Satterthwaite); differences are "
-    "paired over both. p values are Holm's, over all settings compared; against the baseline the test is one-sided. "
-    "Fewer than 6 groups or 2 seeds carry no claim."
+    "that could have been: each adds a variance of its own, estimated by a two-way analysis of variance, and what the "
+    "estimates may be off by is averaged over (the problem of Behrens and Fisher, with the prior of Ghosh and Kim); "
+    "differences are paired over both. p values are Holm's, over all settings compared; against the baseline the test "
+    "is one-sided, and the 95 % interval must exclude 0 as well. Fewer than 6 groups or 3 seeds carry neither a claim "
+    "nor an interval. No test sees a collapse so rare that no seed had it, or a site that no group names."
 )
 
 
@@ -25,7 +27,7 @@ def finalists(
     body += figure(
         f"{ident}-means",
         finalists_intervals(conclusion.means, baseline),
-        "Mean Dice of each setting on cases held out, with its 95 % interval over seeds and groups.",
+        "Mean Dice of each setting on cases held out, with its 95 % interval where seeds and groups carry one.",
     )
     means = [
         [row.setting, row.mean, row.error, row.low, row.high, row.p_best, row.seed_sd, row.seeds, row.groups]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from reports.statistics.crossed import Floats
 from reports.statistics.estimates import Estimate, estimate_difference, estimate_mean
 from reports.statistics.scores import GroupScores, group_scores
 
@@ -22,7 +23,8 @@ def compare_settings(
     random (`estimate_mean`). Against the baseline the test asks one way, since a winner must be better; between
     settings it asks both ways. Each of the two families is corrected by Holm's step-down procedure at 1 - confidence,
     and the settings are only told apart where one of them beats the baseline, so that where all are equal something is
-    claimed in at most that share of studies.
+    claimed in at most that share of studies. Where seeds or groups are too few, or nothing varies, there is neither an
+    interval nor a p value.
 
     Args:
         scores: a row a case of each training, as the package's docstring says.
@@ -33,7 +35,8 @@ def compare_settings(
     Returns:
         A row a pair: columns `first`, `second`, `difference` (first minus second), `low`, `high`, `p`, `p_corrected`,
         `effect` (mean paired difference over groups in units of its standard deviation, Cohen's d for paired samples),
-        `seeds`, `groups`, `claim` (whether first and second are told apart; never with fewer than 6 groups or 2 seeds).
+        `seeds`, `groups`, `claim` (whether first and second are told apart, by the corrected p and by an
+        interval that excludes 0; never with fewer than 6 groups or 3 seeds).
 
     Raises:
         InvalidInputError: a column is missing, or there is no such baseline.
@@ -57,17 +60,22 @@ def compare_settings(
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's corrected p values, in the order given; NaN counts as compared and stays NaN.
 
+    `holm_of_studies` is the same for many studies at once.
+
     Example:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p_values)), key=lambda index: (math.isnan(p_values[index]), p_values[index]))
-    corrected, largest = [math.nan] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        if not math.isnan(p_values[index]):
-            largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-            corrected[index] = largest
-    return corrected
+    return [float(value) for value in holm_of_studies(np.asarray(p_values, dtype=float))]
+
+
+def holm_of_studies(p_values: Floats) -> Floats:
+    """As `holm`, of many studies: corrected along the last axis."""
+    order = np.argsort(p_values, axis=-1)  # NaN last
+    ranked = np.take_along_axis(p_values, order, axis=-1)
+    left = np.arange(p_values.shape[-1], 0, -1)
+    corrected = np.maximum.accumulate(np.minimum(left * ranked, 1.0), axis=-1)
+    return np.take_along_axis(corrected, np.argsort(order, axis=-1), axis=-1)
 
 
 def difference(found: GroupScores, first: str, second: str) -> tuple[Estimate, float]:
@@ -90,11 +98,11 @@ def _family(
     for pair, (estimate, effect), p, corrected in zip(pairs, differences, p_values, holm(p_values), strict=True):
         low, high = estimate.interval(confidence)
         values = (*pair, estimate.mean, low, high, p, corrected, effect, estimate.seeds, estimate.groups)
-        claim = estimate.supports_claims and corrected <= 1 - confidence
+        claim = estimate.supports_claims and corrected <= 1 - confidence and not low <= 0 <= high
         rows.append(dict(zip(COLUMNS, (*values, claim), strict=True)))
     return rows
 
 
 def _p(estimate: Estimate, *, two_sided: bool) -> float:
     above = estimate.p_above_zero()
-    return min(1.0, 2 * min(above, 1 - above)) if two_sided else above
+    return min(2 * min(above, 1 - above), 1.0) if two_sided else above  # in this order NaN stays NaN

@@ -1,13 +1,15 @@
 """The comparison in a sentence: who won, or plainly that no one did."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from reports.rows import rows_of
 from reports.statistics.comparisons import compare_settings
-from reports.statistics.estimates import MIN_GROUPS, MIN_SEEDS
+from reports.statistics.scores import MIN_GROUPS, MIN_SEEDS
 from reports.statistics.settings import settings_means
 
 
@@ -67,14 +69,22 @@ def conclude(scores: pd.DataFrame, baseline: str, *, value: str = "dice", confid
         beaten = f" It is not told apart from {', '.join(level)}." if level else ""
         sentence = f"{best} beats {baseline}: {gain}, p {_p(row['p_corrected'])} corrected, {size}.{beaten}"
         return Conclusion(best, sentence, means, comparisons)
+    sentence = f"No significant winner: {best} against {baseline} {gain}; {_why_not(row, size, 1 - confidence)}."
+    return Conclusion(None, sentence, means, comparisons)
+
+
+def _why_not(row: Mapping[Any, Any], size: str, level: float) -> str:
+    """Why a comparison claims nothing."""
     if row["groups"] < MIN_GROUPS:
         units = f"{row['groups']} independent group{'' if row['groups'] == 1 else 's'}"
-        why = f"no claim is made on {units} (at least {MIN_GROUPS} are needed)"
-    elif row["seeds"] < MIN_SEEDS:
-        why = f"no claim is made on {row['seeds']} seed (at least {MIN_SEEDS} are needed)"
-    else:
-        why = f"p {_p(row['p_corrected'])} corrected, {size}"
-    return Conclusion(None, f"No significant winner: {best} against {baseline} {gain}; {why}.", means, comparisons)
+        return f"no claim is made on {units} (at least {MIN_GROUPS} are needed)"
+    if row["seeds"] < MIN_SEEDS:
+        units = f"{row['seeds']} seed{'' if row['seeds'] == 1 else 's'}"
+        return f"no claim is made on {units} (at least {MIN_SEEDS} are needed)"
+    if math.isnan(row["p"]):
+        return f"no claim is made where the difference is the same in every group and seed ({size})"
+    within = ", but the interval holds 0" if row["p_corrected"] <= level else ""
+    return f"p {_p(row['p_corrected'])} corrected{within}, {size}"
 
 
 def _other(pair: object, name: str) -> str:

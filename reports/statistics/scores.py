@@ -9,6 +9,8 @@ import pandas as pd
 from components.errors import InvalidInputError
 
 Matrix = npt.NDArray[np.float64]
+MIN_GROUPS = 6  # below, no claim: the fewest pairs of which all one way give p < 0.05 in a two-sided sign test
+MIN_SEEDS = 3  # below, no claim: the spread of two seeds is so often far too small that intervals cover 87 to 92 %
 _NEEDED = ("setting", "seed", "case", "group")
 
 
@@ -36,12 +38,12 @@ class GroupScores:
         """Scores of two settings on the groups that both have.
 
         Returns:
-            `(seeds, groups)` of each; the same seeds in both where they share two or more, or else each its own.
+            `(seeds, groups)` of each; the same seeds in both where they share enough for a claim, or else each its own.
         """
         one, two = self.scores[self._index(first)], self.scores[self._index(second)]
         trained_one, trained_two = (~np.isnan(values).all(axis=1) for values in (one, two))
         shared = trained_one & trained_two
-        if shared.sum() > 1 or (trained_one == trained_two).all():
+        if shared.sum() >= MIN_SEEDS or (trained_one == trained_two).all():
             one, two = one[shared], two[shared]
         else:
             one, two = one[trained_one], two[trained_two]

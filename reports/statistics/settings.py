@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from reports.statistics.estimates import estimate_mean
+from reports.statistics.estimates import estimate_mean, student_interval
 from reports.statistics.scores import GroupScores, group_scores
 
 _DRAWS = 20_000  # of the means; the share of a setting is then known to 0.4 %
@@ -19,7 +19,7 @@ def settings_means(scores: pd.DataFrame, *, value: str = "dice", confidence: flo
     Args:
         scores: a row a case of each training, as the package's docstring says.
         value: column of the score.
-        confidence: of the intervals, each on its own.
+        confidence: of the intervals, each on its own; there is none with fewer than 3 seeds or 6 groups.
 
     Returns:
         A row a setting, the best first: columns `setting`, `mean`, `error`, `low`, `high`, `seeds`, `groups`,
@@ -87,8 +87,8 @@ def winners_curse(search: Mapping[str, float], scores: pd.DataFrame, *, value: s
     for name, promised in search.items():
         if name in trainings.index.get_level_values("setting"):
             of_seeds = trainings.xs(name, level="setting").to_numpy(float)
-            estimate = estimate_mean(of_seeds[None, :])  # seeds take the place of groups: the only luck asked for here
-            rows.append((name, promised, estimate.mean, promised - estimate.mean, *estimate.interval()))
+            retrained = float(of_seeds.mean())
+            rows.append((name, promised, retrained, promised - retrained, *student_interval(of_seeds)))
     return pd.DataFrame(rows, columns=["setting", "search", "retrained", "gap", "low", "high"])
 
 

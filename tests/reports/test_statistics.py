@@ -37,13 +37,51 @@ def test_a_group_that_is_undefined_in_one_training_is_left_out() -> None:
     assert (one - two).ravel().tolist() == pytest.approx([0.4, 0.4])
 
 
-def test_one_seed_gives_the_interval_of_the_t_test_over_groups() -> None:
-    values = np.array([0.1, 0.3, 0.2, 0.5])
-    found = estimate_mean(values[None])
-    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    assert found.interval() == pytest.approx(tuple(expected))
+def test_where_only_groups_vary_the_interval_is_that_of_the_t_test_over_groups() -> None:
+    values = np.array([0.1, 0.3, 0.2, 0.5, 0.4, -0.2])
+    found = estimate_mean(np.tile(values, (3, 1)))
+    assert found.interval() == pytest.approx(stats.t.interval(0.95, 5, values.mean(), stats.sem(values)), rel=1e-5)
     assert found.p_above_zero() == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
-    assert not found.supports_claims
+
+
+def test_where_only_seeds_vary_the_interval_is_that_of_the_t_test_over_seeds() -> None:
+    values = np.array([0.1, 0.3, 0.2, 0.5, 0.4])
+    found = estimate_mean(np.tile(values[:, None], 6))
+    assert found.interval() == pytest.approx(stats.t.interval(0.95, 4, values.mean(), stats.sem(values)), rel=1e-5)
+    assert found.p_above_zero() == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+
+
+@pytest.mark.parametrize(("seeds", "groups"), [(1, 30), (2, 30), (10, 5)])
+def test_where_nothing_may_be_claimed_there_is_no_interval(seeds: int, groups: int) -> None:
+    found = estimate_mean(np.random.default_rng(0).normal(size=(seeds, groups)))
+    assert found.error > 0
+    assert np.isnan([*found.interval(), found.p_above_zero()]).all()
+    means = settings_means(noisy_scores({"base": 0, "a": 0}, seeds=seeds, groups=groups))
+    assert means[["low", "high"]].isna().all(axis=None)
+    pairs = compare_settings(noisy_scores({"base": 0, "a": 0, "b": 0}, seeds=seeds, groups=groups), "base")
+    assert pairs[["low", "high", "p", "p_corrected"]].isna().all(axis=None)
+
+
+def test_a_difference_that_never_varies_carries_no_claim() -> None:
+    hard = np.random.default_rng(0).normal(0.8, 0.1, 12)
+    found = conclude(scores_table({"base": np.tile(hard, (3, 1)), "a": np.tile(hard + 0.01, (3, 1))}), "base")
+    assert found.winner is None
+    assert found.sentence == (
+        "No significant winner: a against base +0.0100 (no interval); no claim is made where the difference is the "
+        "same in every group and seed (12 groups, 3 seeds)."
+    )
+
+
+def test_an_interval_that_holds_0_carries_no_claim() -> None:
+    random = np.random.default_rng(0)
+    seeds, groups = random.normal(0, 0.001, (5, 1)), random.normal(0, 0.01, 30)
+    noise = seeds - seeds.mean() + groups - groups.mean()
+    error = estimate_mean(noise).error
+    scores = scores_table({"base": np.full((5, 30), 0.8), "a": 0.8 + noise + 1.9 * error})
+    found = conclude(scores, "base")
+    assert found.comparisons["p_corrected"][0] < 0.05
+    assert found.winner is None
+    assert "corrected, but the interval holds 0, 30 groups" in found.sentence
 
 
 def test_the_error_holds_the_luck_of_seeds_and_of_groups() -> None:
@@ -59,8 +97,8 @@ def test_estimates_follow_shift_and_scale(shift: float, scale: float, seeds: int
     plain, moved = estimate_mean(values), estimate_mean(values * scale + shift)
     assert moved.mean == pytest.approx(plain.mean * scale + shift, abs=1e-9)
     assert moved.error == pytest.approx(plain.error * scale)
-    assert moved.freedom == pytest.approx(plain.freedom)
-    assert 0 < plain.freedom <= seeds * groups
+    if plain.supports_claims:
+        assert moved.interval() == pytest.approx([scale * end + shift for end in plain.interval()], abs=1e-4)
 
 
 def test_holm_corrects_step_by_step() -> None:
@@ -96,7 +134,11 @@ def test_a_worse_setting_is_no_winner() -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "groups", "reason"),
-    [(5, 5, "no claim is made on 5 independent groups"), (1, 30, "no claim is made on 1 seed")],
+    [
+        (5, 5, "no claim is made on 5 independent groups"),
+        (1, 30, "no claim is made on 1 seed ("),
+        (2, 30, "on 2 seeds (at least 3 are needed)"),
+    ],
 )
 def test_too_few_groups_or_seeds_carry_no_claim(seeds: int, groups: int, reason: str) -> None:
     found = conclude(noisy_scores({"base": 0, "better": 0.2}, seeds=seeds, groups=groups), "base")

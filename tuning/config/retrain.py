@@ -13,7 +13,7 @@ class FinalistsConfig(Section):
     """What is trained again once the search has ended, see how_to/finalists.md."""
 
     top: Positive = Field(3, description="best settings of the search; the best baseline comes along")
-    seeds: Annotated[int, Field(ge=2)] = Field(5, description="new seeds that each is trained with")
+    seeds: Annotated[int, Field(ge=2)] = Field(5, description="new seeds that each is trained with; two carry no claim")
 
 
 class RetrainConfig(Section):
