@@ -23,6 +23,7 @@ from tuning.config import StudyConfig
 from tuning.drawing import check_drawing
 from tuning.errors import StudyConfigError, StudyError
 from tuning.exploring import check_mutables
+from tuning.learning import check_logits_can_learn, check_single_cases, learning_notes
 from tuning.plan import check_space
 from tuning.validation import sliding_window
 
@@ -77,6 +78,11 @@ def draw_settings(config: StudyConfig, space: Space, fixed: dict[str, Any] | Non
     study = optuna.create_study(sampler=make_sampler("random", config.search.seed, 0))
     study.enqueue_trial(fixed or {})
     return config.with_overrides(space.suggest(study.ask()))
+
+
+def network_notes(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
+    """What is to be said of a network that was found in order; see `learning_notes`."""
+    return learning_notes(draw_settings(config, space), data)
 
 
 def _find_unfit_losses(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
@@ -161,6 +167,8 @@ def _check_network(settings: StudyConfig, data: SegmentationData, window: Slidin
             with torch.inference_mode():
                 logits = _attempt(partial(model, images), where, hint)
             _check_logits(logits, images, data, path)
+        check_logits_can_learn(model, shown[-1], data, path)
+        check_single_cases(model, settings, data)
 
 
 def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:

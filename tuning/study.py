@@ -32,6 +32,7 @@ from tuning.results import BestTrial, best_trial, results_table, trials_html
 from tuning.run import StudyRun
 from tuning.signals import StopSignals
 from tuning.stop_rules import StopRules
+from tuning.stuck import StuckDice
 from tuning.study_file import StudyFile, read_study_file, resolve_paths
 from tuning.task import Task
 from tuning.tasks import open_task
@@ -156,10 +157,10 @@ class Study:
             entries = journal.trials()
             drawing = Drawing.open(config.search, space, journal)
             plan = make_plan(config, self.directory, task.plan(), space, usual, entries)
-            listener.planned(plan.with_notes(self._differences(config, changed)))
+            listener.planned(plan.with_notes(task.notes(config, space) + self._differences(config, changed)))
             rules = StopRules(config, self.directory, entries, stop, listener)
             with contextlib.closing(make_tracking(config, self.directory)) as tracking:
-                heard = Listeners(listener, tracking, rules)
+                heard = Listeners(listener, tracking, rules, StuckDice(listener))
                 run = StudyRun(config, self.directory, journal, task, drawing, usual, changed, stop, heard)
                 if run.has_work():
                     rules.check()
