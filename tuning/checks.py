@@ -15,6 +15,7 @@ from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from components.training import SlidingWindow, compile_network
+from components.training.module_hint import module_hint
 from components.training.named import named_augmentation, named_step
 from components.training.steps import call_step
 from search_spaces import Choice, Space, SpaceError, make_sampler
@@ -178,7 +179,10 @@ def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
         raise
     except Exception as error:
         # A user's own code may raise anything; it is the same news: this network cannot be used.
-        raise StudyConfigError(f"{where} raised {type(error).__name__}: {error}. Hint: look at {hint}.") from error
+        came = f" {module_hint(error)}".rstrip()
+        raise StudyConfigError(
+            f"{where} raised {type(error).__name__}: {error}.{came} Hint: look at {hint}."
+        ) from error
 
 
 def _check_logits(outputs: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:

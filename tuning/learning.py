@@ -73,8 +73,8 @@ def check_single_cases(model: nn.Module, settings: StudyConfig, data: Segmentati
         )
         raise StudyConfigError(
             f"{found}, and {settings.model.build} cannot train on a batch of one case: a normalisation of it would "
-            "have one value per channel. Hint: set training.batch to 2 or more, with as many cases; or build the network "
-            "without that normalisation."
+            "have one value per channel. Hint: set training.batch to 2 or more, with as many cases; or build the "
+            "network without that normalisation."
         )
 
 
