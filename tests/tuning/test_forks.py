@@ -169,7 +169,7 @@ def test_it_can_be_switched_off_and_a_long_path_is_gone_around(monkeypatch: pyte
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with fork_server() as server:
-        assert server is None
+        assert server is not None  # its socket lies elsewhere
     assert not list(long.iterdir())
 
 
