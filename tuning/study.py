@@ -129,7 +129,7 @@ class Study:
         self.config = self.with_more_trials(trials).config
         return self.run(listener)
 
-    def run(self, listener: Listener | None = None) -> StudyResult:
+    def run(self, listener: Listener | None = None, *, retry_failed: bool = False) -> StudyResult:
         """Launch the study, or go on with it, until every trial has ended or the run is interrupted.
 
         The first SIGINT or SIGTERM stops cleanly, the second at once.
@@ -137,6 +137,7 @@ class Study:
         Args:
             listener: told of the plan and of what happens, such as a progress display; by default a notebook shows a
                 line an event, and anything else nothing.
+            retry_failed: run the trials that failed again, under their numbers and from their last checkpoints.
 
         Raises:
             StudyBusyError: another process runs the study.
@@ -154,6 +155,10 @@ class Study:
             changed = open_directory(self.directory, config, task.describe())
             note_killed(self.directory)
             journal = open_journal_exclusively(self.directory)
+            if retry_failed:
+                for entry in journal.trials():
+                    if entry.state == "failed":
+                        journal.run_again(entry.number)
             entries = journal.trials()
             drawing = Drawing.open(config.search, space, journal)
             plan = make_plan(config, self.directory, task.plan(), space, usual, entries)
