@@ -61,6 +61,11 @@ class TrivialTask:
         """Nothing to say."""
         return []
 
+    def notes(self, config: StudyConfig, space: Space) -> list[str]:
+        """None."""
+        del config, space
+        return []
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None."""
         del settings, checkpoint, epoch

@@ -27,11 +27,15 @@ class TrialAverages:
         data: of the fold; its training images set BatchNorm statistics.
         model: the network that is trained.
         seed: of the batches.
+        join_single: as in `training_batches`.
     """
 
-    def __init__(self, settings: StudyConfig, data: SegmentationData, model: nn.Module, seed: int) -> None:
+    def __init__(
+        self, settings: StudyConfig, data: SegmentationData, model: nn.Module, seed: int, *, join_single: bool = False
+    ) -> None:
         checkpoint, epochs = settings.checkpoint, settings.training.epochs
         self._settings, self._data, self._model, self._seed = settings, data, model, seed
+        self._join_single = join_single
         self._chosen = checkpoint.averaging
         self._swa_from = min(math.floor(checkpoint.swa_start * epochs) + 1, epochs)
         kinds: dict[str, Callable[[], Average]] = {
@@ -112,6 +116,7 @@ class TrialAverages:
             crop=training.crop,
             divisor=self._settings.model.divisor,
             foreground=training.foreground,
+            join_single=self._join_single,
         )
         return (images for images, _ in batches)
 

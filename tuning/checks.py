@@ -15,6 +15,7 @@ from components.errors import ComponentError, InvalidInputError
 from components.losses import LossManager
 from components.losses.deep_supervision import outputs_of
 from components.training import SlidingWindow, compile_network
+from components.training.module_hint import module_hint
 from components.training.named import named_augmentation, named_step
 from components.training.steps import call_step
 from search_spaces import Choice, Space, SpaceError, make_sampler
@@ -23,6 +24,7 @@ from tuning.config import StudyConfig
 from tuning.drawing import check_drawing
 from tuning.errors import StudyConfigError, StudyError
 from tuning.exploring import check_mutables
+from tuning.learning import check_logits_can_learn, check_single_cases, learning_notes
 from tuning.plan import check_space
 from tuning.validation import sliding_window
 
@@ -77,6 +79,11 @@ def draw_settings(config: StudyConfig, space: Space, fixed: dict[str, Any] | Non
     study = optuna.create_study(sampler=make_sampler("random", config.search.seed, 0))
     study.enqueue_trial(fixed or {})
     return config.with_overrides(space.suggest(study.ask()))
+
+
+def network_notes(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
+    """What is to be said of a network that was found in order; see `learning_notes`."""
+    return learning_notes(draw_settings(config, space), data)
 
 
 def _find_unfit_losses(config: StudyConfig, space: Space, data: SegmentationData) -> list[str]:
@@ -161,6 +168,8 @@ def _check_network(settings: StudyConfig, data: SegmentationData, window: Slidin
             with torch.inference_mode():
                 logits = _attempt(partial(model, images), where, hint)
             _check_logits(logits, images, data, path)
+        check_logits_can_learn(model, shown[-1], data, path)
+        check_single_cases(model, settings, data)
 
 
 def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
@@ -170,7 +179,10 @@ def _attempt(function: Callable[[], Any], where: str, hint: str) -> Any:
         raise
     except Exception as error:
         # A user's own code may raise anything; it is the same news: this network cannot be used.
-        raise StudyConfigError(f"{where} raised {type(error).__name__}: {error}. Hint: look at {hint}.") from error
+        came = f" {module_hint(error)}".rstrip()
+        raise StudyConfigError(
+            f"{where} raised {type(error).__name__}: {error}.{came} Hint: look at {hint}."
+        ) from error
 
 
 def _check_logits(outputs: Any, images: torch.Tensor, data: SegmentationData, path: str) -> None:

@@ -28,6 +28,25 @@ app = typer.Typer(
 _USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED = 2, 3, 4, 5
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - the signature of a callback of typer
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"segtune {version('segtune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _segtune(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Tune how segmentation networks are trained: losses, weights, schedules and checkpoints."""
+    del version
+
+
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="holds images/ and masks/, files of the same stem")],

@@ -19,7 +19,7 @@ def check(
     settings: Settings = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Try a study: one real trial of two batches, saved, killed and restored. Nothing stays of it."""
+    """Try a study: one real trial of a whole and a last batch, saved, killed and restored. Nothing stays of it."""
     del debug
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
     from tuning.rehearsal import rehearse  # noqa: PLC0415

@@ -18,7 +18,12 @@ _STOP_PATIENCE_S = 120.0  # an epoch's end is not waited for, but the workers' i
 _POLL_S = 0.2
 
 
-def resume(directory: StudyDir, settings: Settings = None, debug: Debug = False) -> None:  # noqa: FBT002 - a flag
+def resume(
+    directory: StudyDir,
+    settings: Settings = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run the trials that failed again")] = False,  # noqa: FBT002
+    debug: Debug = False,  # noqa: FBT002 - a flag
+) -> None:
     """Go on with a study from its own record; no study file is needed."""
     del debug
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
@@ -31,7 +36,7 @@ def resume(directory: StudyDir, settings: Settings = None, debug: Debug = False)
     start_early(config)
     from tuning.study import Study  # noqa: PLC0415 - seconds, in which the workers' imports go on already
 
-    launch(Study(config, directory), file)
+    launch(Study(config, directory), file, retry_failed=retry_failed)
 
 
 def extend(
@@ -106,7 +111,7 @@ def finalists(
     raise typer.Exit(exit_code(result))
 
 
-def launch(study: "Study", file: "StudyFile") -> None:
+def launch(study: "Study", file: "StudyFile", *, retry_failed: bool = False) -> None:
     """Run a study with the progress shown, print how it ended, and exit with the code for that.
 
     Where the study asks for finalists, they are trained once the search has ended.
@@ -117,7 +122,7 @@ def launch(study: "Study", file: "StudyFile") -> None:
 
     wanted = None if study.config.retrain else study.config.finalists
     with file.placed():
-        result = study.run(make_progress(Console(stderr=True)))
+        result = study.run(make_progress(Console(stderr=True)), retry_failed=retry_failed)
         _conclude(result)
         if wanted and not result.interrupted and exit_code(result) != NONE_SUCCEEDED:
             result = _train_again(study, wanted.top, wanted.seeds)

@@ -78,7 +78,7 @@ def dry_run(config: StudyConfig, directory: Path) -> DryRun:
     seconds = measure_epoch(config, task, examples[0])
     epochs = _epochs_to_come(config, drawn_trials(config.search, space), len(usual), entries)
     pace = seconds / concurrent_trials(config.resources) / 3600
-    plan = make_plan(config, study, task.plan(), space, usual, entries)
+    plan = make_plan(config, study, task.plan(), space, usual, entries).with_notes(task.notes(config, space))
     return DryRun(plan, space_size(space), examples, seconds, (epochs[0] * pace, epochs[1] * pace))
 
 

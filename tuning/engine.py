@@ -23,6 +23,7 @@ from tuning.record.layout import trial_name
 from tuning.recorder import Recorder
 from tuning.scheduler import StudyScheduler
 from tuning.searcher import JournalSearcher
+from tuning.socket_paths import OF_RAY, socket_root, start_hint
 from tuning.trial import Shared, run_trial
 
 # Read by Ray and Ray Tune when they start: each keeps them from what a study does itself, or does not need.
@@ -109,10 +110,11 @@ def ray_running(resources: ResourcesConfig, modules: Sequence[str] = (MONAI,)) -
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=True,
+                _temp_dir=str(socket_root(OF_RAY) / "ray"),
                 runtime_env={"py_executable": forks.py_executable} if forks else None,
             )
         except Exception as error:
-            raise EngineError(f"Ray does not start: {error}. Hint: is /tmp or /dev/shm full?") from error
+            raise EngineError(f"Ray does not start: {error}. {start_hint(error)}") from error
         try:
             _warm_up()
             yield

@@ -28,6 +28,7 @@ from components.training import (
 )
 from components.training.named import named_augmentation, named_step
 from components.training.scores import score_columns, threshold_columns
+from components.training.single_case import joins_single
 from tuning.averages import DICE_OF, TrialAverages, make_soup
 from tuning.building import build_loss, build_model, device_of, trial_seed
 from tuning.config import StudyConfig
@@ -61,7 +62,10 @@ class FoldTraining:
         self._store = store.between(self._before + 1, self._before + training.epochs)
         self._seed = trial_seed(settings, trial)
         seed_everything(self._seed)
-        self._model = compile_network(accelerate(build_model(settings, data).to(device)), training.compile)
+        self._model = accelerate(build_model(settings, data).to(device))
+        divisor = settings.model.divisor
+        joined = joins_single(self._model, data.train, batch=training.batch, crop=training.crop, divisor=divisor)
+        compile_network(self._model, training.compile)
         self._loss = build_loss(settings, data.mode, data.ignore_index)
         self._loss.gradient_interval = GRADIENT_INTERVAL
         self._loss_schedule = LossManager.create_loss_scheduler(
@@ -101,14 +105,15 @@ class FoldTraining:
             augment=training.augment,
             augmentation=named_augmentation(training.augment),
             crop=training.crop,
-            divisor=settings.model.divisor,
+            divisor=divisor,
             foreground=training.foreground,
             batches=None if training.steps is None else training.steps * training.accumulate,
+            join_single=joined,
         )
         self._step = named_step(training.step)
         self.cases: list[dict[str, Any]] = []  # scores of the epoch yielded last, if it is the best
         self._limits = TrainingLimits(training.epochs, training.patience, training.max_minutes)
-        self._averages = TrialAverages(settings, data, self._model, self._seed)
+        self._averages = TrialAverages(settings, data, self._model, self._seed, join_single=joined)
         self._adaptive = settings.checkpoint.strategy == "adaptive"
         self._checkpoints = CheckpointManager(
             model_name=settings.name,

@@ -30,6 +30,9 @@ class Listener:
     def stopping(self, reason: str = "") -> None:
         """A clean stop is under way: the user asked for it, or a rule of the study did, which is the reason."""
 
+    def warned(self, text: str) -> None:
+        """Something is worth a warning, such as a trial that does not learn."""
+
     def tick(self) -> None:
         """Some time has passed."""
 
@@ -81,6 +84,11 @@ class Listeners(Listener):
         """See `Listener`."""
         for listener in self._listeners:
             listener.stopping(reason)
+
+    def warned(self, text: str) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.warned(text)
 
     def tick(self) -> None:
         """See `Listener`."""

@@ -13,7 +13,7 @@ from components.deployment.bundle import WEIGHTS
 from components.training import accelerate
 from search_spaces import Baseline, Space, baselines, nnunet_baseline, select_baselines
 from tuning.building import build_model, device_of
-from tuning.checks import check_study
+from tuning.checks import check_study, network_notes
 from tuning.config import StudyConfig
 from tuning.data import Folds, data_warnings, describe_data
 from tuning.fold import FoldTraining
@@ -52,6 +52,10 @@ class NetworkTask:
             f"data      {data.name}: {self._cases()}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
             *(f"warning   {line}" for line in data_warnings(self.folds)),
         ]
+
+    def notes(self, config: StudyConfig, space: Space) -> list[str]:
+        """Whether the network may be unable to learn, and what becomes of a last batch of one case."""
+        return network_notes(config, space, self.folds[0])
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """As validation scores a network, in the trial's precision."""

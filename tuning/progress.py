@@ -116,6 +116,10 @@ class PlainProgress(Listener):
         leads = " (best so far)" if line is self.board.best() else ""
         self._say(f"[{self.board.done()}/{self.board.total}] {line.name} {entry.state}{best}{leads}; {entry.cause}")
 
+    def warned(self, text: str) -> None:
+        """Print the warning."""
+        self._say(f"warning   {text}")
+
     def stopping(self, reason: str = "") -> None:
         """Say that the stop is under way."""
         self._say(_stopping_text(reason))
@@ -149,6 +153,10 @@ class LiveProgress(PlainProgress):
         if self._live.is_started:
             self._draw()
             self._live.stop()
+
+    def warned(self, text: str) -> None:
+        """Print the warning above the table."""
+        self._live.console.print(f"warning   {text}", markup=False, highlight=False)
 
     def stopping(self, reason: str = "") -> None:
         """Say that the stop is under way, above the table."""

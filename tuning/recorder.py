@@ -127,8 +127,8 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
         deaths = self._journal.note_death(number)
         if deaths > self._retries:
             kind = death_kind(text)
-            cause = _DEATHS.get(kind, "killed from outside, or out of memory?")
-            self._journal.note_stop(number, "failed", f"its worker died {deaths} times: {cause} See its log.txt", kind)
+            cause = _DEATHS.get(kind, "killed from outside, or out of memory")
+            self._journal.note_stop(number, "failed", f"its worker died {deaths} times: {cause}. See its log.txt", kind)
             self._finish(number)
         else:
             self._listener.trial_ended(self._journal.entry(number))

@@ -1,4 +1,4 @@
-"""One real trial of two batches, killed in the middle and restored, before hours are spent."""
+"""One real trial of a whole and a last batch, killed in the middle and restored, before hours are spent."""
 
 import os
 import signal
@@ -21,10 +21,11 @@ from tuning.network_task import NetworkTask
 from tuning.record import StudyDirectory
 from tuning.record.journal import open_journal_exclusively
 from tuning.run import StudyRun
+from tuning.stuck import stuck_at, stuck_text
 from tuning.task import Task
 from tuning.tasks import open_task
 
-_BATCHES, _VAL_CASES, _EPOCHS, _KILLED_AFTER = 2, 2, 3, 2
+_VAL_CASES, _EPOCHS, _KILLED_AFTER = 2, 3, 2
 _LOG_LINES = 20
 _T = TypeVar("_T")
 _SETTINGS: dict[str, Any] = {
@@ -65,10 +66,13 @@ def rehearse(config: StudyConfig, say: Callable[[str], None]) -> None:
         directory, killer = StudyDirectory(Path(folder) / "study"), _Killer()
         task = open_task(config, directory.root)
         space = task.check(config)
+        notes = task.notes(config, space)
         say(f"settings  in order; {_seen(task)}")
+        for note in notes:
+            say(note)
         if isinstance(task, NetworkTask):
             task = NetworkTask((cut_data(task.folds[0], config.training.batch),))
-            small, trained = resolve_precision(config).with_overrides(_SETTINGS), _batches(task)
+            small, trained = resolve_precision(config).with_overrides(_SETTINGS), _batches(task, config.training.batch)
         else:
             small, trained = config.with_overrides(_SETTINGS), "as the script does"
         changed = open_directory(directory, small, task.describe())
@@ -88,6 +92,9 @@ def rehearse(config: StudyConfig, say: Callable[[str], None]) -> None:
         entry, trial = journal.entry(0), directory.trial(0)
         if entry.state != "complete":
             raise RehearsalError(f"the trial failed ({entry.failure}): {entry.cause}\n{trial.log_tail(_LOG_LINES)}")
+        stuck = stuck_at(entry)
+        if stuck:  # a Dice of 0 after so few steps says nothing
+            say(f"warning   the trial {stuck_text(stuck, len(entry.dice))}")
         rows, saved = trial.epochs(), trial.checkpoints()
         say(f"trained   {trained}, {rows[1]['seconds']:.3g} s the first epoch")
         say(f"saved     each epoch, {saved[0]['bytes'] / 2**20:.2f} MiB")
@@ -104,13 +111,20 @@ def _seen(task: Task) -> str:
     return f"{len(data.train)} train and {len(data.val)} val cases of {data.name}"
 
 
-def _batches(task: NetworkTask) -> str:
-    return f"{len(task.folds[0].train)} cases in {_BATCHES} batches"
+def _batches(task: NetworkTask, batch: int) -> str:
+    cases = len(task.folds[0].train)
+    if cases <= batch:
+        return f"{cases} cases in the one batch of an epoch"
+    return f"{cases} cases, of a whole batch and of the last one of an epoch"
 
 
 def cut_data(data: SegmentationData, batch: int) -> SegmentationData:
-    """The cases of two batches, and two for validation; of each split one that shows foreground comes first."""
-    train, val = (_cut(split, size) for split, size in ((data.train, _BATCHES * batch), (data.val, _VAL_CASES)))
+    """The cases of a whole batch and of the last one of an epoch, and two for validation.
+
+    Of each split one that shows foreground comes first.
+    """
+    last = len(data.train) % batch or batch  # as many cases as the last batch of a whole epoch has
+    train, val = (_cut(split, size) for split, size in ((data.train, batch + last), (data.val, _VAL_CASES)))
     return replace(data, train=train, val=val)
 
 

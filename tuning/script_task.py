@@ -74,6 +74,11 @@ class ScriptTask:
         """Which script runs where."""
         return [f"script    {self.path}, run in {self.directory}"]
 
+    def notes(self, config: StudyConfig, space: Space) -> list[str]:
+        """None."""
+        del config, space
+        return []
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None: only the script knows its test data."""
         del settings, checkpoint, epoch

@@ -36,6 +36,7 @@ from tuning.results import BestTrial, best_trial, results_table, trials_html
 from tuning.run import StudyRun
 from tuning.signals import StopSignals
 from tuning.stop_rules import StopRules
+from tuning.stuck import StuckDice
 from tuning.study_file import StudyFile, read_study_file, resolve_paths
 from tuning.task import Task
 from tuning.tasks import open_task
@@ -135,7 +136,7 @@ class Study:
         self.config = self.with_more_trials(trials).config
         return self.run(listener)
 
-    def run(self, listener: Listener | None = None) -> StudyResult:
+    def run(self, listener: Listener | None = None, *, retry_failed: bool = False) -> StudyResult:
         """Launch the study, or go on with it, until every trial has ended or the run is interrupted.
 
         The first SIGINT or SIGTERM stops cleanly, the second at once.
@@ -143,6 +144,7 @@ class Study:
         Args:
             listener: told of the plan and of what happens, such as a progress display; by default a notebook shows a
                 line an event, and anything else nothing.
+            retry_failed: run the trials that failed again, under their numbers and from their last checkpoints.
 
         Raises:
             StudyBusyError: another process runs the study.
@@ -160,13 +162,17 @@ class Study:
             changed = open_directory(self.directory, config, task.describe())
             note_killed(self.directory)
             journal = open_journal_exclusively(self.directory)
+            if retry_failed:
+                for entry in journal.trials():
+                    if entry.state == "failed":
+                        journal.run_again(entry.number)
             entries = journal.trials()
             drawing = Drawing.open(config.search, space, journal)
             plan = make_plan(config, self.directory, task.plan(), space, usual, entries)
-            listener.planned(plan.with_notes(self._differences(config, changed)))
+            listener.planned(plan.with_notes(task.notes(config, space) + self._differences(config, changed)))
             rules = StopRules(config, self.directory, entries, stop, listener)
             with contextlib.closing(make_tracking(config, self.directory)) as tracking:
-                heard = Listeners(listener, tracking, rules)
+                heard = Listeners(listener, tracking, rules, StuckDice(listener))
                 run = StudyRun(config, self.directory, journal, task, drawing, usual, changed, stop, heard)
                 if run.has_work():
                     rules.check()

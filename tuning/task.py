@@ -45,6 +45,9 @@ class Task(Protocol):
     def plan(self) -> list[str]:
         """The same in words, a line each, with warnings."""
 
+    def notes(self, config: StudyConfig, space: Space) -> list[str]:
+        """What else is to be said before a run of settings that `check` has found in order."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """What each test case scores with a checkpoint of a trial, a row for each class.
 

@@ -13,6 +13,7 @@ from ray import tune
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
 from components.training.memory import memory_hint
+from components.training.module_hint import module_hint
 from tuning.config import StudyConfig
 from tuning.dotted import add_import_paths
 from tuning.errors import ScriptError
@@ -65,7 +66,7 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
                 failure = str(error)
             else:
                 traceback.print_exc(file=output)
-                failure = f"{type(error).__name__}: {error} {memory_hint(error)}".rstrip()
+                failure = f"{type(error).__name__}: {error} {memory_hint(error) or module_hint(error)}".rstrip()
             facts = {"failure": failure, "failure_kind": failure_kind(error), "log": output.take()}
             tune.report({"epoch": 0, OBJECTIVE: float("nan"), **facts})
 

@@ -35,6 +35,7 @@ def training_batches(
     batches: int | None = None,
     held: "DeviceCases | None" = None,
     pinned: bool = False,
+    join_single: bool = False,
 ) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
@@ -54,6 +55,8 @@ def training_batches(
         held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
         pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
 
+        join_single: a last batch of one case is joined to the one before it, for a network that cannot train on one.
+
     Yields:
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
 
@@ -72,8 +75,7 @@ def training_batches(
     window = check_crop(split, crop, size)
     random = np.random.default_rng((seed, epoch))
     order = _order(random, len(split), None if batches is None else batches * size)
-    for start in range(0, len(order), size):
-        members = order[start : start + size]
+    for members in (order[part] for part in _cut_in_batches(len(order), size, join_single=join_single)):
         places = [(int(index), _draw_place(split, int(index), window, foreground, random)) for index in members]
         spatial = split.images[0].ndim - 1
         mirrored = random.random((len(places), spatial)) < 0.5 if augment == "flip" else None  # noqa: PLR2004
@@ -92,6 +94,18 @@ def _order(random: np.random.Generator, cases: int, drawn: int | None) -> npt.ND
     if drawn is None:
         return random.permutation(cases)
     return np.concatenate([random.permutation(cases) for _ in range(-(-drawn // cases))])[:drawn]
+
+
+def has_single_last(cases: int, size: int) -> bool:
+    """Whether the last batch of an epoch holds one case, and others come before it."""
+    return cases > size > 1 == cases % size
+
+
+def _cut_in_batches(cases: int, size: int, *, join_single: bool) -> list[slice]:
+    starts = list(range(0, cases, size))
+    if join_single and has_single_last(cases, size):
+        del starts[-1]
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], cases], strict=True)]
 
 
 def evaluation_batches(split: Split, *, size: int, divisor: int = 1) -> Iterator[Batch]:

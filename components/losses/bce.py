@@ -253,11 +253,11 @@ class EnhancedBCELoss(MadeOfSums):
         return reduced(pixels, None if valid is None else valid.squeeze(1), self.reduction, true_weights)
 
     def _one_vs_rest(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """Sigmoid focal of each class against the others, mean over pixels, sum over classes."""
+        """Sigmoid focal of each class against the others, mean over pixels and over classes."""
         valid = None if valid is None else valid.expand_as(logits)
         truth = kept(one_hot(target, logits), valid, 0.0)
         sums = sigmoid_sums(logits, truth, Needs(gamma=self.gamma), valid)
-        return self._focal_per_channel(Summed(sums, valid, logits.numel())) * logits.shape[1]
+        return self._focal_per_channel(Summed(sums, valid, logits.numel()))
 
     def _focal_pixels(self, logits: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         losses = softmax_focal(logits, self.gamma)

@@ -34,7 +34,7 @@ class Convention:
         beta: default weight of false negatives.
         focal_modes: in which the library's focal loss is reproduced.
         focal: in `multiclass`, whether softmax focal is the mean over pixels or over the entries of the logits, or
-            the sum over classes of sigmoid focal against the rest.
+            the mean over classes of sigmoid focal against the rest.
     """
 
     library: str
@@ -83,7 +83,7 @@ _CONVENTIONS: dict[ConventionName, Convention] = {
         focal="entries",
     ),
     "smp": Convention(  # DiceLoss, JaccardLoss, TverskyLoss (gamma 1), FocalLoss
-        library="segmentation-models-pytorch 0.4",
+        library="segmentation-models-pytorch 0.6",
         variants=("dice", "jaccard", "tversky"),
         smooth=0.0,
         floor=1e-7,

@@ -266,7 +266,7 @@ class TrainingManager:
         """
         parts = self._needed("fit")
         data = train if isinstance(train, SegmentationData) else None
-        made = None if data is None else epoch_batches(data, self.configuration, device_of(parts.model), self._divisor)
+        made = None if data is None else epoch_batches(data, self.configuration, parts.model, self._divisor)
         self._limits = self._new_limits()
         seed_everything(training_seed(self.configuration))
         with self.checkpoints, memory_hinted():

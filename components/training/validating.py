@@ -15,6 +15,7 @@ from components.training.named import named_augmentation
 from components.training.precision import autocast, choose_precision, device_of
 from components.training.running import RunningScores
 from components.training.setup import training_seed
+from components.training.single_case import joins_single
 from components.training.windows import validation_batch, validation_window
 
 
@@ -69,7 +70,7 @@ class Validator:
 
 
 def epoch_batches(
-    data: SegmentationData, configuration: TrainingConfiguration, device: torch.device, divisor: int
+    data: SegmentationData, configuration: TrainingConfiguration, model: nn.Module, divisor: int
 ) -> EpochBatches:
     """Training batches of the data as the configuration says.
 
@@ -82,13 +83,14 @@ def epoch_batches(
         data.train,
         size=training.batch,
         seed=training_seed(configuration),
-        device=device,
+        device=device_of(model),
         augment=training.augment,
         augmentation=named_augmentation(training.augment),
         crop=training.crop,
         divisor=divisor,
         foreground=training.foreground,
         batches=None if training.steps is None else training.steps * training.accumulate,
+        join_single=joins_single(model, data.train, batch=training.batch, crop=training.crop, divisor=divisor),
     )
 
 

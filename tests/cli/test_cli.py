@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ def test_the_run_prints_the_plan_each_event_and_how_it_ended(study: Path) -> Non
         assert word in said
     model = next(line.split()[1] for line in said.splitlines() if line.startswith("model"))
     assert (Path(model) / "model.safetensors").is_file()
+
+
+def test_the_version_is_that_of_the_distribution(tmp_path: Path) -> None:
+    result = segtune("--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"segtune {version('segtune')}\n")
 
 
 def test_ray_says_nothing(study: Path) -> None:

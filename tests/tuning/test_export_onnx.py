@@ -73,6 +73,45 @@ def test_another_model_is_refused_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def bins_network(in_channels: int, out_channels: int, spatial_dims: int) -> torch.nn.Module:
+    """Pools to 1, 2, 3 and 6 bins, as PSPNet does: the exporter traces it, but the result holds for one size only."""
+    del spatial_dims
+    return PooledBins(in_channels, out_channels)
+
+
+class PooledBins(torch.nn.Module):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(in_channels, 8, 3, 4, 1), torch.nn.ReLU())
+        self.stages = torch.nn.ModuleList(
+            torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(bins), torch.nn.Conv2d(8, 4, 1)) for bins in (1, 2, 3, 6)
+        )
+        self.head = torch.nn.Conv2d(24, out_channels, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features, resized = self.stem(images), torch.nn.functional.interpolate
+        pooled = [resized(stage(features), size=features.shape[-2:], mode="bilinear") for stage in self.stages]
+        return resized(self.head(torch.cat([features, *pooled], 1)), size=images.shape[-2:], mode="bilinear")
+
+
+def test_a_model_that_holds_at_one_size_only_is_handed_over_at_that_size(tmp_path: Path) -> None:
+    settings = {
+        "name": "bins",
+        "data": {"root": str(png_folder(tmp_path / "data", size=48))},
+        "model": {"build": "tests.tuning.test_export_onnx:bins_network"},
+        "training": {"epochs": 1, "batch": 2},
+        "search": {"trials": 1, "baselines": False},
+        "scheduler": {"type": "none"},
+    }
+    Study(StudyConfig.load(settings), tmp_path / "study").run()
+    export = export_trial(tmp_path / "study", tmp_path / "out", formats=("onnx",))
+    about = json.loads((tmp_path / "out" / "bundle.json").read_text())["onnx"]
+    assert about["fixed_size"] == [48, 48]
+    assert about["why_fixed"] == export.why_fixed
+    assert "takes this size only" in export.lines()[-1]
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["flipped"] <= 1e-4
+
+
 def test_the_program_of_torch_export_gives_the_golden_output(study: Path, tmp_path: Path) -> None:
     export_trial(study, tmp_path / "out", formats=("onnx", "pt2"))
     assert "model.pt2" in (tmp_path / "out" / "SHA256SUMS").read_text()

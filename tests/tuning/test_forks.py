@@ -160,7 +160,7 @@ def test_the_server_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("segtune-*"))
 
 
-def test_it_can_be_switched_off_and_a_long_path_does_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_can_be_switched_off_and_a_long_path_is_gone_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("SEGTUNE_FORK_SERVER", "0")
         with fork_server() as server:
@@ -169,7 +169,7 @@ def test_it_can_be_switched_off_and_a_long_path_does_without(monkeypatch: pytest
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with fork_server() as server:
-        assert server is None
+        assert server is not None  # its socket lies elsewhere
     assert not list(long.iterdir())
 
 

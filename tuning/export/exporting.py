@@ -207,12 +207,27 @@ def _write(place: Path, folder: Path, record: dict[str, Any], handover: Handover
         "test": describe_tested(handover.tested),
     }
     source = Source.load(StudyConfig.load(handover.settings), handover.epoch)
-    description |= write_models(place, source, form.formats) if form.with_onnx else {"tiling": source.tiling()}
-    write_bundle(place, handover.weights, description, metrics)
-    parity = _carry_onnx(place, source, description["onnx"]["fixed_size"], check["dice"]) if form.with_onnx else None
+
+    def write(models: dict[str, Any]) -> None:
+        description.update(models)
+        write_bundle(place, handover.weights, description, metrics)
+
+    parity = None
+    if form.with_onnx:
+        write(write_models(place, source, form.formats))
+        try:
+            parity = _carry_onnx(place, source, description["onnx"]["fixed_size"], check["dice"])
+        except ExportError as refused:
+            if description["onnx"]["fixed_size"] is not None:
+                raise
+            write(write_models(place, source, form.formats, refused=refused))
+            parity = _carry_onnx(place, source, description["onnx"]["fixed_size"], check["dice"])
+    else:
+        write({"tiling": source.tiling()})
     (place / CARD).write_text(card_text(description, metrics, parity), encoding="utf-8")
     write_sums(place)
-    return Export(folder, handover.label, handover.epoch, check, output["threshold"], parity)
+    fixed = description.get("onnx", {}).get("why_fixed", "")
+    return Export(folder, handover.label, handover.epoch, check, output["threshold"], parity, fixed)
 
 
 def _carry_onnx(folder: Path, source: Source, size: list[int] | None, whole: dict[str, Any]) -> dict[str, Any]:

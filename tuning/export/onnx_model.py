@@ -25,10 +25,19 @@ _CASES = 4  # validation images of the gate, at each size at once and one by one
 _LARGEST = {2: 256, 3: 64}  # along an axis in the gate, which looks at three sizes
 
 
-def write_models(folder: Path, source: Source, formats: tuple[str, ...]) -> dict[str, Any]:
+def write_models(
+    folder: Path, source: Source, formats: tuple[str, ...], *, refused: Exception | None = None
+) -> dict[str, Any]:
     """Add `model.onnx` and, if asked for, `model.pt2` to a bundle that has its weights.
 
-    A network that cannot be traced with open sizes is tried at one, that of its windows.
+    A network that cannot be traced with open sizes, or whose trace with open sizes does not pass the gate, is tried at
+    one size, that of its windows.
+
+    Args:
+        folder: the bundle.
+        source: the trial's settings and data.
+        formats: as `export_trial`.
+        refused: why the gate has refused the model with open sizes; None before it has.
 
     Returns:
         What `bundle.json` says of windows and model: `tiling` and `onnx`.
@@ -39,13 +48,15 @@ def write_models(folder: Path, source: Source, formats: tuple[str, ...]) -> dict
     """
     tiling = source.tiling()
     model: dict[str, Any] = {"file": ONNX, "opset": OPSET, "input": "image", "output": "logits"}
-    try:
-        _write(folder, source, formats, None)
-        return {"tiling": tiling, "onnx": model | {"dynamic": ["batch", "sizes"], "fixed_size": None}}
-    except MissingExtraError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the exporter raises whatever the network's code leads it to
-        first = error
+    first = refused
+    if first is None:
+        try:
+            _write(folder, source, formats, None)
+            return {"tiling": tiling, "onnx": model | {"dynamic": ["batch", "sizes"], "fixed_size": None}}
+        except MissingExtraError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the exporter raises whatever the network's code leads it to
+            first = error
     size = source.fixed_size()
     try:
         _write(folder, source, formats, size)
@@ -55,7 +66,8 @@ def write_models(folder: Path, source: Source, formats: tuple[str, ...]) -> dict
             f"the network cannot be exported to ONNX ({type(first).__name__}: {said}), nor at the size "
             f"{'×'.join(map(str, size))} alone. Hint: segtune export --format safetensors"
         ) from error
-    return {"tiling": tiling | {"size": size}, "onnx": model | {"dynamic": ["batch"], "fixed_size": size}}
+    onnx = model | {"dynamic": ["batch"], "fixed_size": size, "why_fixed": str(first).partition("\n")[0]}
+    return {"tiling": tiling | {"size": size}, "onnx": onnx}
 
 
 def _write(folder: Path, source: Source, formats: tuple[str, ...], size: list[int] | None) -> None:

@@ -25,6 +25,7 @@ class Export:
             Empty for a script, whose network cannot be built without it.
         threshold: of each class, at which masks are cut; None where the likeliest class is taken, and for a script.
         parity: of the ONNX model with PyTorch, as `parity.json`; None without one.
+        why_fixed: why the ONNX model takes one size only; empty where it takes all.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Export:
     check: dict[str, Any]
     threshold: list[float] | None = None
     parity: dict[str, Any] | None = None
+    why_fixed: str = ""
 
     def lines(self) -> list[str]:
         """What was handed over, in words."""
@@ -45,6 +47,11 @@ class Export:
             _calibration_line(self.check["calibration"]),
             *self._threshold_lines(),
             *_parity_lines(self.parity),
+            *(
+                [f"          takes this size only, larger images in windows: {self.why_fixed}"]
+                if self.why_fixed
+                else []
+            ),
         ]
 
     def _recorded_lines(self) -> list[str]:

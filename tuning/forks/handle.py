@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuning.dotted import import_paths
+from tuning.socket_paths import socket_root
 
 if TYPE_CHECKING:
     from tuning.config import StudyConfig
@@ -24,6 +25,7 @@ MONAI = "monai.networks.nets"
 SWITCH = "SEGTUNE_FORK_SERVER"
 _HERE = Path(__file__).parent
 _PREFIX = "segtune-forks-"  # of the socket's folder
+_SOCKET = f"{_PREFIX}xxxxxxxx/socket"  # as long as its path within the folder for temporary files
 _WAITING = 256  # clients
 _BIND_S = 60.0  # in which a folder that was just made gets its socket
 _logger = logging.getLogger(__name__)
@@ -38,13 +40,14 @@ class ForkServer:
         threads: of numerical libraries in each worker, where they read it from the environment when imported.
 
     Raises:
-        OSError: it cannot be started, or the folder for temporary files has too long a path for a socket.
+        OSError: it cannot be started.
     """
 
     def __init__(self, modules: Sequence[str] = (), threads: int = 1) -> None:
         remove_left_folders()
         self.prepared = (tuple(modules), threads)
-        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # only this user may enter it, and so reach the socket
+        # Only this user may enter the folder, and so reach the socket.
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=socket_root(_SOCKET))
         self._address = f"{self._folder}/socket"
         try:
             with socket.socket(socket.AF_UNIX) as listening:
@@ -110,7 +113,7 @@ def remove_left_folders() -> None:
 
     A server that lives listens, also one in another container that has the same folder for temporary files.
     """
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in socket_root(_SOCKET).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another driver removes it too
             facts = folder.stat()
             old = time.time() - facts.st_mtime > _BIND_S

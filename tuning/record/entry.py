@@ -46,6 +46,7 @@ class TrialEntry:
         infeasible: the constraints that it breaks, in words.
         fold_epochs: epochs of each fold; 0 without folds.
         clones: the checkpoints of others that it went on from, in order.
+        failed_before: why it failed each time before it was run again.
     """
 
     number: int
@@ -59,6 +60,7 @@ class TrialEntry:
     fold_epochs: int = 0
     infeasible: tuple[str, ...] = ()
     clones: tuple[Clone, ...] = ()
+    failed_before: tuple[str, ...] = ()
 
     def settings_after(self, epoch: int) -> dict[str, Any]:
         """Settings that the trial trains with after an epoch; they change where it goes on from another trial."""
@@ -105,7 +107,9 @@ def make_entry(
     """
     stop, infeasible = attributes.get("stop", {}), tuple(attributes.get("infeasible", ()))
     clones = tuple(Clone(**clone) for clone in attributes.get("clones", ()))
-    notes = [clone.describe() for clone in clones] + [f"infeasible: {broken}" for broken in infeasible]
+    before = tuple(attributes.get("failed before", ()))
+    notes = [f"run again, failed before: {cause}" for cause in before]
+    notes += [clone.describe() for clone in clones] + [f"infeasible: {broken}" for broken in infeasible]
     return TrialEntry(
         number=number,
         state="running" if told == "running" else stop.get("state", told),
@@ -118,4 +122,5 @@ def make_entry(
         fold_epochs=fold_epochs,
         infeasible=infeasible,
         clones=clones,
+        failed_before=before,
     )

@@ -6,6 +6,7 @@ keep Optuna's number; baselines count down from -1, so that trial 7 is trial 7 i
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,8 @@ _logger = logging.getLogger(__name__)
 _BASELINES_SUFFIX = "/baselines"
 _SHOWN_LOST = 3
 _EARLIER_SUFFIX = "/earlier"
+_AGAIN_SUFFIX = "/again"  # of trials that failed and were run again; what they were before stays where it was
+_FAILED_BEFORE = "failed before"
 _GENERATIONS = "generations of the population from trial {}"
 _OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _STATES = {state: name for name, state in _OPTUNA_STATES.items()}
@@ -67,8 +70,35 @@ class Journal:
 
     def trials(self) -> list[TrialEntry]:
         """Baselines first, then the search, each in the order of its start."""
-        baselines = [self._entry(frozen, baseline=True) for frozen in self._frozen(self._name + _BASELINES_SUFFIX)]
-        return baselines + [self._entry(frozen, baseline=False) for frozen in self._frozen(self._name)]
+        baselines = [self._entry(frozen, baseline=True) for frozen in self._latest(self._name + _BASELINES_SUFFIX)]
+        return baselines + [self._entry(frozen, baseline=False) for frozen in self._latest(self._name)]
+
+    def run_again(self, number: int) -> None:
+        """Bring a failed trial back under its number, as it was before it failed.
+
+        Optuna never changes a trial that has ended, so that it goes on as a trial of another study of the journal, and
+        the failure stays where it was.
+        """
+        old = self._storage.get_trial(self._trial_id(number))
+        kept = {name: value for name, value in old.user_attrs.items() if name not in ("stop", "deaths", "infeasible")}
+        causes = [*kept.get(_FAILED_BEFORE, []), old.user_attrs.get("stop", {}).get("cause", "")]
+        attributes = kept | {_FAILED_BEFORE: causes, "position": number if number >= 0 else -1 - number}
+        template = FrozenTrial(
+            number=-1,
+            trial_id=-1,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=old.datetime_start,
+            datetime_complete=None,
+            params=old.params,
+            distributions=old.distributions,
+            user_attrs=attributes,
+            system_attrs=old.system_attrs,
+            intermediate_values=old.intermediate_values,
+        )
+        name = (self._name if number >= 0 else self._name + _BASELINES_SUFFIX) + _AGAIN_SUFFIX
+        study_id = self._storage.get_study_id_from_name(self._study(name).study_name)
+        self._storage.create_new_trial(study_id, template_trial=template)
 
     def new_baseline(self, name: str, overrides: dict[str, Any]) -> int:
         """Add a baseline and return its number."""
@@ -190,7 +220,9 @@ class Journal:
 
     def entry(self, number: int) -> TrialEntry:
         """One trial."""
-        return self._entry(self._storage.get_trial(self._trial_id(number)), baseline=number < 0)
+        frozen = copy(self._storage.get_trial(self._trial_id(number)))
+        frozen.number = number if number >= 0 else -1 - number
+        return self._entry(frozen, baseline=number < 0)
 
     @cached_property
     def _search(self) -> optuna.Study:
@@ -205,8 +237,18 @@ class Journal:
         return self._study(self._name + _EARLIER_SUFFIX)
 
     def _study(self, name: str) -> optuna.Study:
-        directions = self._directions if name == self._name else self._directions[:1]
+        several = name.removesuffix(_AGAIN_SUFFIX) == self._name
+        directions = self._directions if several else self._directions[:1]
         return optuna.create_study(study_name=name, storage=self._storage, directions=directions, load_if_exists=True)
+
+    def _latest(self, name: str) -> list[FrozenTrial]:
+        """The trials of a study in order, each as it was run last, with its own number."""
+        found = list(self._frozen(name))
+        for again in self._frozen(name + _AGAIN_SUFFIX):
+            position = again.user_attrs["position"]
+            found[position] = copy(again)
+            found[position].number = position
+        return found
 
     def _frozen(self, name: str) -> list[FrozenTrial]:
         try:
@@ -217,6 +259,9 @@ class Journal:
 
     def _trial_id(self, number: int) -> int:
         name, position = (self._name, number) if number >= 0 else (self._name + _BASELINES_SUFFIX, -1 - number)
+        for again in reversed(self._frozen(name + _AGAIN_SUFFIX)):
+            if again.user_attrs["position"] == position:
+                return again._trial_id  # noqa: SLF001 - Optuna's storages take nothing else
         return self._storage.get_trial_id_from_study_id_trial_number(
             self._storage.get_study_id_from_name(name), position
         )

@@ -62,15 +62,21 @@ def split_by_ratio(groups: Mapping[str, str], ratio: Sequence[float], seed: int)
 
 
 def split_in_folds(groups: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:
-    """Deal whole groups to folds of about equally many cases.
+    """Deal whole groups to folds of about equally many cases, the largest groups first.
+
+    Dealt in any order, a large group that comes late makes its fold larger than all others (Graham 1969, LPT).
 
     Raises:
         InvalidInputError: fewer groups than folds.
     """
-    return list(_deal(groups, {str(fold): 1.0 for fold in range(folds)}, seed, "data.folds").values())
+    return list(
+        _deal(groups, {str(fold): 1.0 for fold in range(folds)}, seed, "data.folds", largest_first=True).values()
+    )
 
 
-def _deal(groups: Mapping[str, str], shares: Mapping[str, float], seed: int, where: str) -> dict[str, list[str]]:
+def _deal(
+    groups: Mapping[str, str], shares: Mapping[str, float], seed: int, where: str, *, largest_first: bool = False
+) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
     for stem in groups:
         members.setdefault(groups[stem], []).append(stem)
@@ -81,6 +87,8 @@ def _deal(groups: Mapping[str, str], shares: Mapping[str, float], seed: int, whe
         )
     names = sorted(members)
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    if largest_first:
+        order.sort(key=lambda group: -len(members[group]))  # stable: groups of one size stay in the seed's order
     dealt: dict[str, list[str]] = {name: [] for name in shares}
     for position, group in enumerate(order):
         empty = [name for name in dealt if not dealt[name]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_nothing_waits_for_the_gpu_in_the_midst_of_an_epoch(precision: Precision
     split, training = discs(), Training(precision)
     there = hold_on_device(split, "cuda", crop=CROP) if held else None
     for number in (1, 2):
-        options = {"size": 4, "seed": 0, "epoch": number, "crop": CROP}
+        options: dict[str, Any] = {"size": 4, "seed": 0, "epoch": number, "crop": CROP}
         batches = training_batches(split, augment="none", held=there, pinned=not held, **options)
         batches = augmented(batches, StandardAugmentation(), seed=0, epoch=number, device="cuda")
         row = training.epoch(number, batches if number == 1 else never_waiting(batches))

@@ -146,6 +146,13 @@ def test_folds_have_every_case_once_in_whole_groups_of_like_size(groups: dict[st
     assert split_in_folds(groups, folds, seed) == dealt
 
 
+@given(st.integers(0, 10_000))
+def test_folds_are_dealt_the_largest_group_first(seed: int) -> None:
+    sizes = {"large": 6, **{f"small{number}": 1 for number in range(6)}}
+    groups = {f"{group}_{case}": group for group, size in sizes.items() for case in range(size)}
+    assert [len(fold) for fold in split_in_folds(groups, 2, seed)] == [6, 6]
+
+
 def test_a_pattern_takes_its_group_or_its_match() -> None:
     stems = ["p1_left", "p12_right"]
     assert groups_by_pattern(stems, r"^(p\d+)_") == {"p1_left": "p1", "p12_right": "p12"}
