@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from components.errors import InvalidInputError
-from tuning.record.jsonl import replace_text
+from components.json_lines import replace_text
 
 Form = Literal["csv", "json", "markdown", "latex", "parquet"]
 SUFFIXES = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex", "parquet": "parquet"}

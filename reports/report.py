@@ -22,7 +22,7 @@ from reports.statistics import Conclusion
 from reports.study_tables import StudyTables
 from reports.tables import Directories, read_studies
 from reports.trained_again import Finalists, progress_sentence, read_finalists
-from tuning.record.jsonl import replace_text
+from components.json_lines import replace_text
 
 if TYPE_CHECKING:
     from components.data import SegmentationData

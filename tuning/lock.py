@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from tuning.errors import StudyBusyError, StudyPlaceError
 from tuning.record import StudyDirectory
-from tuning.record.jsonl import replace_text
+from components.json_lines import replace_text
 
 _PATIENCE_S = 1.0  # a status command may hold the lock for a moment
 

@@ -22,7 +22,7 @@ from tuning.listener import Listener
 from tuning.outcome import Judge
 from tuning.population import Populations
 from tuning.record import Journal, StudyDirectory
-from tuning.record.jsonl import replace_text
+from components.json_lines import replace_text
 from tuning.recorder import Recorder
 from tuning.recovery import Unfinished, recover
 from tuning.scheduler import StudyScheduler

@@ -23,7 +23,7 @@ from tuning.export.source import Source, fold_of
 from tuning.fold import AVERAGES
 from tuning.objective import dice_of_weights
 from tuning.record import StudyDirectory, TrialEntry, trial_label
-from tuning.record.jsonl import read_lines
+from components.json_lines import read_lines
 from tuning.recorded import recorded_settings
 from tuning.surface import BEST, BEST_EPOCH
 from tuning.validation import validate

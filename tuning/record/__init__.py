@@ -2,7 +2,7 @@
 
 from tuning.record.entry import Clone, TrialEntry, make_entry
 from tuning.record.journal import Journal, open_journal
-from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
+from components.json_lines import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
 
 __all__ = [

@@ -10,7 +10,7 @@ from uuid import uuid4
 import yaml
 
 from tuning.errors import StudyMismatchError, StudyNotFoundError
-from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, replace_text, rewrite_lines
+from components.json_lines import append_line, cut_torn_tail, read_lines, replace_text, rewrite_lines
 
 FORMAT_VERSION = 1
 _PARTS = ("settings", "data")  # of study.yaml, that whoever reads a study needs
