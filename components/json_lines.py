@@ -30,9 +30,7 @@ def _is_object(row: Row) -> bool:
     return True
 
 
-def read_lines(
-    path: Path, problems: list[str] | None = None, *, is_whole: Check = _is_object
-) -> list[Row]:
+def read_lines(path: Path, problems: list[str] | None = None, *, is_whole: Check = _is_object) -> list[Row]:
     """All whole rows; an absent file has none.
 
     Args:
@@ -49,9 +47,7 @@ def read_lines(
     return list(iterate_lines(path, problems, is_whole=is_whole))
 
 
-def iterate_lines(
-    path: Path, problems: list[str] | None = None, *, is_whole: Check = _is_object
-) -> Iterator[Row]:
+def iterate_lines(path: Path, problems: list[str] | None = None, *, is_whole: Check = _is_object) -> Iterator[Row]:
     """As `read_lines`, with no more than a part of the file in memory at a time."""
     damaged: list[int] = []
     try:
@@ -128,7 +124,9 @@ def mend_lines(path: Path, *, is_whole: Check = _is_object) -> int:
     with path.open("rb") as stream:
         lines = stream.readlines()
     rows = _decode(lines)
-    bad = [number for number, row in enumerate(rows) if not (row is not None and is_whole(row)) and lines[number].strip()]
+    bad = [
+        number for number, row in enumerate(rows) if not (row is not None and is_whole(row)) and lines[number].strip()
+    ]
     if not bad:
         return 0
     aside = path.with_name(f".damaged-{path.name}")

@@ -1,4 +1,4 @@
-"""Text of others (prints, errors, names, records) made harmless where it enters: encodable, bounded, and nothing but text.
+"""Text of others (prints, errors, names, records) made harmless where it enters: encodable, bounded, nothing but text.
 
 What a trial prints or raises may hold anything: half of a character, sequences that steer a terminal, 100 MB.
 """

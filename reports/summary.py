@@ -34,7 +34,7 @@ def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) 
     verb = "at" if running else "interrupted at"
     clones, budget = (
         _last_clones(study) if settings["scheduler"]["type"] == "pbt" else {},
-        settings["training"]["epochs"],
+        settings["training"]["epochs"] * (settings["data"].get("folds") or 1),
     )
     lines += [
         f"          {_label(row)} {verb} epoch {row.epochs} of {budget}{clones.get(row.number, '')}"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tuning.record import FORMAT_VERSION, StudyDirectory
 from components.json_lines import replace_text
+from tuning.record import FORMAT_VERSION, StudyDirectory
 
 RUNGS = (3, 9, 27)
 _TERMS = ("dice", "bce", "focal")

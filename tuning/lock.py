@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
 
+from components.json_lines import replace_text
 from tuning.errors import StudyBusyError, StudyPlaceError
 from tuning.record import StudyDirectory
-from components.json_lines import replace_text
 
 _PATIENCE_S = 1.0  # a status command may hold the lock for a moment
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tuning.errors import JournalDamagedError
 from components.json_lines import cut_torn_tail
+from tuning.errors import JournalDamagedError
 
 _SHOWN = 60  # characters of a damaged line
 
