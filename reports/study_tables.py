@@ -51,7 +51,7 @@ class StudyTables:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = StudyDirectory(Path(directory))
-        self.record = self.directory.read()
+        self.record = self.directory.read_whole()
         self.name = self.directory.root.name
         self._problems: dict[str, list[str]] = {}
 

@@ -12,13 +12,16 @@ _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # nobody reads any more: `| head`
 
 
 class _SteadyFile(io.FileIO):
-    """Drops what nobody can read any more; any other error, such as a full disk, is raised."""
+    """Drops what nobody can read any more; any other error, such as a full disk, is raised once."""
+
+    _raised = False
 
     def write(self, content: Any) -> int:
         try:
             return super().write(content) or 0
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in _GONE and not self._raised:
+                self._raised = True  # what is in the buffers is tried again at the end, which would hide the exit code
                 raise
             return len(content)
 

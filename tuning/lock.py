@@ -118,5 +118,5 @@ def ask_to_stop(directory: StudyDirectory) -> Owner | None:
 def _read_owner(directory: StudyDirectory) -> Owner | None:
     try:
         return Owner(**json.loads(directory.owner.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError):  # absent, or damaged
         return None

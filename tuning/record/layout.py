@@ -12,9 +12,9 @@ import yaml
 from components.json_lines import Row, append_line, mend_lines, parse_line, read_lines, replace_text, rewrite_lines
 from components.plain_text import escape
 from tuning.errors import StudyMismatchError, StudyNotFoundError
+from tuning.record.shape import missing_settings, shape_problems
 
 FORMAT_VERSION = 1
-_PARTS = ("settings", "data")  # of study.yaml, that whoever reads a study needs
 _OF_A_START = ("changed", "versions", "code")  # mappings
 _MOST_ATTEMPTS, _MOST_SECONDS = 1_000_000, 1e12  # far beyond any; a larger number was not written by a run
 _TAIL_BYTES = 1 << 20  # of a log that are read to find its last lines
@@ -192,7 +192,7 @@ class StudyDirectory:
             raise StudyNotFoundError(f"{self.root}: no study here (no study.yaml). Hint: start one with segtune run.")
         try:
             record = yaml.safe_load(self.study_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise _damaged(self.study_file, " ".join(str(error).split())) from error
         found = record.get("format") if isinstance(record, dict) else None
         if found != FORMAT_VERSION:
@@ -200,9 +200,20 @@ class StudyDirectory:
                 f"{self.study_file}: found format version {found!r}, this segtune reads {FORMAT_VERSION}. "
                 "Hint: use the segtune that wrote the study, or another --dir."
             )
-        if missing := [part for part in _PARTS if not isinstance(record.get(part), dict)]:
-            raise _damaged(self.study_file, f"it lacks {' and '.join(missing)}")
+        if problems := shape_problems(record):
+            raise _damaged(self.study_file, "; ".join(problems))
         return dict(record)
+
+    def read_whole(self) -> dict[str, Any]:
+        """As `read`, with all settings that a journal and a report need.
+
+        Raises:
+            StudyNotFoundError, StudyMismatchError: as `read`, and where a setting is missing.
+        """
+        record = self.read()
+        if missing := missing_settings(record["settings"]):
+            raise _damaged(self.study_file, f"its settings lack {', '.join(missing)}")
+        return record
 
     def attempts(self) -> list[dict[str, Any]]:
         """The events of all attempts, oldest first."""
