@@ -10,13 +10,14 @@ from uuid import uuid4
 import yaml
 
 from components.json_lines import Row, append_line, mend_lines, parse_line, read_lines, replace_text, rewrite_lines
-from components.plain_text import escape
+from components.plain_text import escape, shorten
 from tuning.errors import StudyMismatchError, StudyNotFoundError
 from tuning.record.shape import missing_settings, shape_problems
 
 FORMAT_VERSION = 1
 _OF_A_START = ("changed", "versions", "code")  # mappings
 _MOST_ATTEMPTS, _MOST_SECONDS = 1_000_000, 1e12  # far beyond any; a larger number was not written by a run
+_LONGEST_LINE = 500  # characters of a line of a log that are shown
 _TAIL_BYTES = 1 << 20  # of a log that are read to find its last lines
 SEEDED = ", seed "  # in the name of a finalist
 
@@ -107,7 +108,7 @@ class TrialDirectory:
                 text = stream.read().decode(errors="replace")
         except OSError:
             return ""
-        return escape("\n".join(text.splitlines()[-lines:]))
+        return escape("\n".join(shorten(line, _LONGEST_LINE) for line in text.splitlines()[-lines:]))
 
 
 @dataclass(frozen=True)
