@@ -7,12 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ray import tune
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
-from components.plain_text import error_text, tame
+from components.plain_text import BoundedText, error_text, tame
 from components.training.memory import memory_hint
 from tuning.config import StudyConfig
 from tuning.dotted import add_import_paths
@@ -86,9 +86,9 @@ def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Ge
         ) from error
 
 
-def _print_traceback(error: Exception, output: TextIO) -> None:
+def _print_traceback(error: Exception, output: BoundedText) -> None:
     try:
-        traceback.print_exception(error, file=output)
+        output.write("".join(traceback.format_exception(error)))
     except Exception:  # noqa: BLE001 - it asks the error for its text, which is a stranger's method
         output.write(f"{error_text(error)}; its traceback cannot be made\n")
 
