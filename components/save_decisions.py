@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from components.errors import CheckpointDamagedError, CheckpointNotFoundError
+from components.json_lines import cut_torn_tail, parse_line, read_lines
 
 if TYPE_CHECKING:
     from components.checkpoints.policies import SaveDecision
 
 _logger = logging.getLogger(__name__)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no such numbers, but these texts
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("time", "kind", "reason", "path"), str),
+    **dict.fromkeys(("epoch", "bytes"), int),
+    **dict.fromkeys(("save", "hold"), bool),
+    **dict.fromkeys(("epoch_seconds", "seconds", "persist_seconds"), int | float),
+    "inputs": Mapping,
+    "metric": int | float | None,
+    "cases": Mapping | None,
+}
 _TEXTS = ("time", "kind", "reason", "path")  # never a number
 
 
@@ -85,16 +95,28 @@ class Decision:
         Raises:
             ValueError: it is no JSON object, or lacks an entry.
         """
-        found = json.loads(line)
-        if not isinstance(found, dict):
-            raise ValueError(f"found a {type(found).__name__}, must be an object")  # noqa: TRY004 - of a file, not a call
+        found = parse_line(line.encode(errors="replace"))
+        if found is None:
+            raise ValueError("no JSON object")
+        return cls.from_row(found)
+
+    @classmethod
+    def from_row(cls, found: Mapping[str, Any]) -> Self:
+        """The decision of a line that was read; what a later version added is left out.
+
+        Raises:
+            ValueError: it lacks an entry, or one is of another type.
+        """
         missing = {"epoch", "time", "save", "kind", "reason"} - found.keys()
         if missing:
             raise ValueError(f"lacks {', '.join(sorted(missing))}")
         if type(found["epoch"]) is not int or type(found["save"]) is not bool:
             raise ValueError(f"found epoch {found['epoch']!r}, save {found['save']!r}")
         known = {name: value for name, value in found.items() if name in cls.__dataclass_fields__}
-        return cls(**{name: value if name in _TEXTS else _decode(value) for name, value in known.items()})
+        known = {name: value if name in _TEXTS else _decode(value) for name, value in known.items()}
+        if wrong := [name for name, value in known.items() if not isinstance(value, _TYPES[name])]:
+            raise ValueError(f"found {', '.join(f'{name} {known[name]!r:.50}' for name in wrong)}")
+        return cls(**known)
 
 
 class DecisionLog:
@@ -123,7 +145,7 @@ class DecisionLog:
             line = (decision.to_line() + "\n").encode()
             if not self._whole:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                _cut_torn_line(self._path)
+                cut_torn_tail(self._path)
             self._whole = False  # until this line is whole itself
             with self._path.open("ab") as stream:
                 stream.write(line)
@@ -135,38 +157,32 @@ class DecisionLog:
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """The decisions of a log, in the order of their lines; a last line that a kill cut short is left out.
+    """The decisions of a log, in the order of their lines; what is damaged is named in a warning and left out.
 
     Raises:
         CheckpointNotFoundError: there is no such file.
-        CheckpointDamagedError: a line cannot be read; names it.
+        CheckpointDamagedError: none of its lines can be read.
+        OSError: the file cannot be read.
 
     Example:
         >>> [decision.epoch for decision in read_decisions(Path("decisions.jsonl")) if decision.save]  # doctest: +SKIP
         [1, 2, 4, 11]
     """
-    try:
-        whole, _, _ = Path(path).read_bytes().rpartition(b"\n")
-    except FileNotFoundError:
-        raise CheckpointNotFoundError(f"{path}: there is no such log of decisions.") from None
-    return [_read(path, number, line) for number, line in enumerate(whole.split(b"\n"), start=1) if line]
-
-
-def _read(path: Path, number: int, line: bytes) -> Decision:
-    try:
-        return Decision.from_line(line.decode())
-    except (ValueError, TypeError) as error:
-        raise CheckpointDamagedError(
-            f"{path}:{number}: no decision can be read here ({error}). Hint: remove the line; the others stay valid."
-        ) from error
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cut what a kill left of a line, so that the next does not grow together with it."""
+    path = Path(path)
     if not path.exists():
-        return
-    with path.open("r+b") as stream:
-        stream.truncate(stream.read().rfind(b"\n") + 1)
+        raise CheckpointNotFoundError(f"{path}: there is no such log of decisions.")
+    rows = read_lines(path, is_whole=_is_decision)
+    if not rows and path.stat().st_size:
+        raise CheckpointDamagedError(f"{path}: no decision can be read in it.")
+    return [Decision.from_row(row) for row in rows]
+
+
+def _is_decision(row: dict[str, Any]) -> bool:
+    try:
+        Decision.from_row(row)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _encode(value: Any) -> Any:

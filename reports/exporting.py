@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from components.errors import InvalidInputError
-from tuning.record.jsonl import replace_text
+from components.json_lines import replace_text
+from components.plain_text import guard_cell
 
 Form = Literal["csv", "json", "markdown", "latex", "parquet"]
 SUFFIXES = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex", "parquet": "parquet"}
@@ -92,11 +93,17 @@ def _csv(table: pd.DataFrame) -> bytes:
     from pyarrow import csv  # noqa: PLC0415
 
     text = pa.BufferOutputStream()
-    head = pa.py_buffer((",".join(map(_quoted, table.columns)) + "\n").encode("utf-8"))
+    head = pa.py_buffer((",".join(map(_quoted, map(guard_cell, table.columns))) + "\n").encode("utf-8"))
     text.write(head)
-    content = pa.Table.from_pandas(_flat(table), preserve_index=False)
+    content = pa.Table.from_pandas(guarded(_flat(table)), preserve_index=False)
     csv.write_csv(content, text, csv.WriteOptions(include_header=False, quoting_style="needed"))
     return bytes(text.getvalue())
+
+
+def guarded(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with texts that a spreadsheet would compute turned into plain ones."""
+    texts = [name for name in table.columns if table[name].dtype.kind not in "biufcM"]
+    return table.assign(**{name: table[name].map(guard_cell) for name in texts})
 
 
 def _quoted(name: object) -> str:

@@ -6,8 +6,8 @@ Optuna's own replay stops at a damaged line, and takes three times as long (10,0
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from components.json_lines import iterate_lines
 from reports.checking import checked_attributes, is_number
-from reports.reading import iterate_rows
 from tuning.record import StudyDirectory, TrialEntry, make_entry, open_journal, trial_label
 
 # Operations of Optuna's journal (optuna.storages.journal._storage.JournalOperation), as they stand in the file.
@@ -66,7 +66,7 @@ def _replay(study: StudyDirectory, problems: list[str]) -> list[_Trial]:
     trials: list[_Trial] = []
     counts: dict[str, int] = {}
     odd = 0
-    for row in iterate_rows(study.journal, problems):
+    for row in iterate_lines(study.journal, problems):
         try:
             _apply(row, studies, trials, counts)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from components.json_lines import replace_text
 from reports.comparing import compare
 from reports.exporting import escape_markdown, table_text
 from reports.files import write_tables
@@ -22,7 +23,6 @@ from reports.statistics import Conclusion
 from reports.study_tables import StudyTables
 from reports.tables import Directories, read_studies
 from reports.trained_again import Finalists, progress_sentence, read_finalists
-from tuning.record.jsonl import replace_text
 
 if TYPE_CHECKING:
     from components.data import SegmentationData

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from components.json_lines import read_lines
 from reports.checking import as_numbers, is_epoch, is_number
 from reports.columns import Columns
 from reports.journal import read_entries
-from reports.reading import collector_paused, read_rows
+from reports.reading import collector_paused
 from tuning.record import StudyDirectory, TrialEntry
 
 TRIAL_COLUMNS = (
@@ -50,7 +51,7 @@ class StudyTables:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = StudyDirectory(Path(directory))
-        self.record = self.directory.read()
+        self.record = self.directory.read_whole()
         self.name = self.directory.root.name
         self._problems: dict[str, list[str]] = {}
 
@@ -90,7 +91,7 @@ class StudyTables:
     @cached_property
     def attempts(self) -> list[dict[str, Any]]:
         """Start and end of each attempt."""
-        return read_rows(self.directory.attempts_file, self._found("attempts"))
+        return read_lines(self.directory.attempts_file, self._found("attempts"))
 
     @cached_property
     @collector_paused()
@@ -166,7 +167,7 @@ class StudyTables:
         rows = []
         for entry in self.entries:
             path = self.directory.trial(entry.number).decisions
-            lines = read_rows(path, self._found("decisions"))
+            lines = read_lines(path, self._found("decisions"))
             facts = [[line.get(name, 0) for name in _DECIDED] for line in lines]
             known = [[value if is_number(value) else 0.0 for value in row] for row in facts]
             if known != facts or not all(isinstance(line.get("path", ""), str) for line in lines):
@@ -210,7 +211,7 @@ class StudyTables:
         best = entry.best[0] if entry.best else 0
         found: dict[tuple[str, str], dict[str, Any]] = {}
         path = self.directory.trial(entry.number).cases
-        for row in named_cases(read_rows(path, self._found("cases")), path, self._found("cases")):
+        for row in named_cases(read_lines(path, self._found("cases")), path, self._found("cases")):
             if row["epoch"] == best:
                 found.setdefault((row["case"], row["class"]), {}).update(row)
         own = {"study": self.name, "number": entry.number, "baseline": entry.baseline}
@@ -245,7 +246,7 @@ class StudyTables:
     @staticmethod
     def _by_epoch(path: Path, problems: list[str]) -> dict[int, dict[str, Any]]:
         """Row of each epoch; where an epoch was trained again, the later row counts."""
-        rows = read_rows(path, problems)
+        rows = read_lines(path, problems)
         counted = [row for row in rows if is_epoch(row.get("epoch"))]
         if len(rows) > len(counted):
             problems.append(f"{path}: rows without an epoch left out")

@@ -9,22 +9,24 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from components.plain_text import escape
 from reports.rows import contenders
+from reports.study_tables import StudyTables
 from reports.tables import Directories, load_trials, trials_csv
-from tuning.record import StudyDirectory, open_journal, trial_label
+from tuning.record import StudyDirectory, trial_label
 
 _WIDTH = 160  # of the table when the output is no terminal
 _LOG_LINES = 5
 
 
-def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) -> list[str]:
-    """How far the study is: states, best so far, running trials."""
-    record = study.read()
-    settings = record["settings"]
+def status_lines(tables: StudyTables, *, running: bool) -> list[str]:
+    """How far the study is: states, best so far, running trials, and what of its record is damaged."""
+    settings, trials, study = tables.settings, tables.trials, tables.directory
     states = ", ".join(f"{count} {state}" for state, count in trials["state"].value_counts().items()) or "no trial yet"
-    attempts = sum(event["event"] == "start" for event in study.attempts())
+    events = study.attempts()
+    attempts = sum(event["event"] == "start" for event in events)
     word = "running" if running else "not running"
-    ended = "" if running else _how_ended(study)
+    ended = "" if running else _how_ended(events)
     lines = [
         f"study     {settings['name']} in {study.root}",
         f"now       {word}; {attempts} attempt{'' if attempts == 1 else 's'} so far{ended}",
@@ -32,26 +34,26 @@ def status_lines(study: StudyDirectory, trials: pd.DataFrame, *, running: bool) 
     ]
     unfinished = trials[trials["state"] == "running"]
     verb = "at" if running else "interrupted at"
-    clones, budget = (
-        _last_clones(study) if settings["scheduler"]["type"] == "pbt" else {},
-        settings["training"]["epochs"],
-    )
+    budget = settings["training"]["epochs"] * (settings["data"].get("folds") or 1)
+    clones = {entry.number: f", {entry.clones[-1].describe()}" for entry in tables.entries if entry.clones}
     lines += [
         f"          {_label(row)} {verb} epoch {row.epochs} of {budget}{clones.get(row.number, '')}"
         for row in _rows(unfinished)
     ]
-    return lines + _best_lines(trials)
+    lines += _best_lines(trials) + [f"damaged   {problem}" for problem in tables.problems]
+    return [escape(line) for line in lines]
 
 
 def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
     """How the study ended: best trial beside the best baseline, its checkpoint, failures, tables."""
-    trials = load_trials(study.root)
+    tables_of = StudyTables(study.root)
+    trials = tables_of.trials
     lines = _best_lines(trials)
-    best = _best(trials[trials["baseline"].isna()])
+    best = best_row(trials[trials["baseline"].isna()])
     if best is not None:
         lines.append(f"settings  {json.dumps(best.params)}")
         lines.append(f"model     {best.checkpoint or 'no checkpoint was saved'}")
-    failures = {entry.number: entry.failure for entry in open_journal(study).trials()}
+    failures = {entry.number: entry.failure for entry in tables_of.entries}
     for row in _rows(trials[trials["state"] == "failed"]):
         kind = f" ({failures[row.number]})" if failures.get(row.number) else ""
         lines.append(f"failed    {_label(row)}{kind}: {row.cause}")
@@ -59,16 +61,10 @@ def conclusion_lines(study: StudyDirectory, tables: list[Path]) -> list[str]:
         lines += [f"            {line}" for line in tail.splitlines()]
     if tables:
         lines.append(f"tables    {tables[0].parent}: {', '.join(path.name for path in tables)}")
-    return lines
+    return [escape(line) for line in lines]
 
 
-def _last_clones(study: StudyDirectory) -> dict[int, str]:
-    """Whose checkpoint a trial went on from last, by number."""
-    return {entry.number: f", {entry.clones[-1].describe()}" for entry in open_journal(study).trials() if entry.clones}
-
-
-def _how_ended(study: StudyDirectory) -> str:
-    events = study.attempts()
+def _how_ended(events: list[dict[str, Any]]) -> str:
     last = events[-1] if events else {}
     how = "killed" if last.get("event") == "start" else last.get("how")
     reason = f", {last['reason']}" if "reason" in last else ""
@@ -88,13 +84,14 @@ def trials_text(directory: Directories, form: str) -> str:
     return _draw(trials)
 
 
-def _best(trials: pd.DataFrame) -> Any:
+def best_row(trials: pd.DataFrame) -> Any:
+    """The row of the best trial; None where none has a Dice."""
     scored = contenders(trials)
     return None if scored.empty else _rows(scored.sort_values("best_dice", ascending=False, kind="stable"))[0]
 
 
 def _best_lines(trials: pd.DataFrame) -> list[str]:
-    best, baseline = _best(trials[trials["baseline"].isna()]), _best(trials[trials["baseline"].notna()])
+    best, baseline = best_row(trials[trials["baseline"].isna()]), best_row(trials[trials["baseline"].notna()])
     lines = [
         f"{name:<9} {row.baseline or _label(row)}: Dice {row.best_dice:.4f} at epoch {row.best_epoch}"
         for name, row in (("best", best), ("baseline", baseline))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from reports.exporting import guarded
 from reports.study_tables import StudyTables
 
 Directory = str | Path | StudyTables
@@ -102,7 +103,7 @@ def trials_csv(directories: Directories) -> str:
     """The table of trials as CSV; `params` is JSON."""
     table = load_trials(directories)
     table["params"] = table["params"].map(json.dumps)
-    return str(table.to_csv(index=False))
+    return str(guarded(table).to_csv(index=False))
 
 
 def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components.plain_text import escape, guard_cell
+
 _WIDTH = 160  # of a table when the output is no terminal
 
 
@@ -19,7 +21,7 @@ def drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # a bracket in a path is no markup
+        table.add_row(*(Text(escape(cell)) for cell in row))  # a bracket in a path is no markup
     console = Console(width=_WIDTH, file=StringIO(), no_color=True)
     with console.capture() as capture:
         console.print(table)
@@ -31,5 +33,5 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: guard_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().rstrip("\n")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from components.json_lines import read_lines
 from reports.checking import as_numbers, is_number
-from reports.reading import read_rows
 from reports.rows import rows_of
 from reports.statistics import Conclusion, compare_settings, conclude, settings_means
 from reports.study_tables import StudyTables, named_cases
@@ -116,7 +116,7 @@ def _scores(again: StudyTables, trained: list[Retraining]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for item in trained:
         path = again.directory.trial(item.number).held_out
-        own = named_cases(read_rows(path, problems), path, problems)
+        own = named_cases(read_lines(path, problems), path, problems)
         rows += [{**row, "setting": item.setting, "seed": item.seed} for row in own]
     where = f"{again.directory.root / 'trials'}: test.jsonl"
     table = as_numbers(pd.DataFrame(rows, columns=_COLUMNS), ["dice"], where, problems)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from components.json_lines import replace_text
 from tuning.record import FORMAT_VERSION, StudyDirectory
-from tuning.record.jsonl import replace_text
 
 RUNGS = (3, 9, 27)
 _TERMS = ("dice", "bce", "focal")

@@ -17,6 +17,7 @@ from tuning.cli_rehearsals import check, doctor, print_dry_run
 from tuning.cli_report import report
 from tuning.cli_status import status
 from tuning.cli_study import INTERRUPTED, extend, finalists, launch, resume, stop
+from tuning.display import steady_streams
 
 app = typer.Typer(
     name="segtune",
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_LONGEST_ERROR = 20_000  # characters: a refusal of a folder names each of its files
 _USAGE, _INTERNAL, _ENVIRONMENT, _NONE_SUCCEEDED = 2, 3, 4, 5
 
 
@@ -177,15 +179,42 @@ def schema(
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error that a user can act on; None for one that only we can."""
-    from components.errors import ComponentError, MissingExtraError  # noqa: PLC0415
+    from components.errors import CheckpointError, ComponentError, DiskFullError, MissingExtraError  # noqa: PLC0415
     from search_spaces import SpaceError  # noqa: PLC0415
     from tuning.errors import EngineError, RehearsalError, StudyError, StudyPlaceError  # noqa: PLC0415
 
     if isinstance(error, RehearsalError):
         return _NONE_SUCCEEDED
-    if isinstance(error, EngineError | MissingExtraError | StudyPlaceError):
+    if isinstance(error, EngineError | MissingExtraError | StudyPlaceError | DiskFullError):
         return _ENVIRONMENT
-    return _USAGE if isinstance(error, StudyError | ComponentError | SpaceError) else None
+    if isinstance(error, CheckpointError) and isinstance(error.__cause__, OSError):
+        return _ENVIRONMENT
+    if isinstance(error, StudyError | ComponentError | SpaceError):
+        return _USAGE
+    return _ENVIRONMENT if _is_of_system(error) else None
+
+
+def _is_of_system(error: Exception) -> bool:
+    """Whether the machine is the cause: a full disk, no rights, a folder in place of a file, a package that lacks."""
+    from tuning.packages import ROOMS  # noqa: PLC0415
+
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0] not in (*ROOMS, "tuning")
+    return isinstance(error, OSError)
+
+
+def _text_of(error: Exception, code: int | None) -> str:
+    """What is printed of an error."""
+    from components.plain_text import escape, shorten  # noqa: PLC0415
+
+    if code is None:
+        text = f"{error!r}\nThis should not happen. Hint: run again with --debug and report it."
+    elif type(error).__module__ == "builtins" and isinstance(error, OSError) and error.strerror:
+        places = " to ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        text = f"{places or 'the system'}: {error.strerror}. Hint: make space, or mend rights or path, and try again."
+    else:
+        text = str(error)
+    return shorten(escape(text), _LONGEST_ERROR)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -197,19 +226,22 @@ def _interrupt(number: int, frame: object) -> None:
 
 def main() -> None:
     """Entry point: errors as one message with a hint, the traceback only with `--debug`."""
+    steady_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else someone wants something else of it
         signal.signal(signal.SIGINT, _interrupt)
     try:
         from tuning.packages import check_own_packages  # noqa: PLC0415
 
         check_own_packages()
-        app(prog_name="segtune")
+        try:
+            app(prog_name="segtune")
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         code = _exit_code(error)
-        hint = "" if code is not None else "\nThis should not happen. Hint: run again with --debug and report it."
-        print(f"error: {error if code is not None else repr(error)}{hint}", file=sys.stderr)  # noqa: T201
+        print(f"error: {_text_of(error, code)}", file=sys.stderr)  # noqa: T201
         sys.exit(_INTERNAL if code is None else code)

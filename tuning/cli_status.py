@@ -58,14 +58,15 @@ def _watch(directory: Path) -> None:
 def _print_facts(directory: Path, form: TableFormat) -> None:
     import json  # noqa: PLC0415
 
+    from reports import StudyTables  # noqa: PLC0415
+    from reports.summary import best_row  # noqa: PLC0415
     from reports.text import as_csv  # noqa: PLC0415
     from tuning.lock import is_running  # noqa: PLC0415
-    from tuning.record import StudyDirectory, open_journal  # noqa: PLC0415
-    from tuning.results import best_trial  # noqa: PLC0415
 
-    study = StudyDirectory(directory)
-    settings, running = study.read()["settings"], is_running(study)
-    states, best = [entry.state for entry in open_journal(study).trials()], best_trial(study)
+    tables = StudyTables(directory)
+    study, settings = tables.directory, tables.settings
+    running, states = is_running(study), [entry.state for entry in tables.entries]
+    best = best_row(tables.trials[tables.trials["baseline"].isna()])
     facts = {
         "name": settings["name"],
         "directory": str(study.root),
@@ -75,18 +76,23 @@ def _print_facts(directory: Path, form: TableFormat) -> None:
         "pruned": states.count("pruned"),
         "failed": states.count("failed"),
         "unfinished": states.count("running"),
-        "best_trial": best.number if best else None,
-        "best_dice": best.dice if best else None,
+        "best_trial": None if best is None else int(best.number),
+        "best_dice": None if best is None else float(best.best_dice),
     }
+    _say_problems(tables.problems)
     typer.echo(as_csv([facts]) if form is TableFormat.CSV else json.dumps(facts, indent=2))
 
 
+def _say_problems(problems: list[str]) -> None:
+    for problem in problems:
+        typer.echo(f"damaged: {problem}", err=True)
+
+
 def _lines(directory: Path) -> tuple[list[str], bool]:
-    from reports import load_trials  # noqa: PLC0415
+    from reports import StudyTables  # noqa: PLC0415
     from reports.summary import status_lines  # noqa: PLC0415
     from tuning.lock import is_running  # noqa: PLC0415
     from tuning.record import StudyDirectory  # noqa: PLC0415
 
-    study = StudyDirectory(directory)
-    running = is_running(study)  # before the table, so that the last one shown is of the end
-    return status_lines(study, load_trials(study.root), running=running), running
+    running = is_running(StudyDirectory(directory))  # before the table, so that the last one shown is of the end
+    return status_lines(StudyTables(directory), running=running), running

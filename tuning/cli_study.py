@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuning.cli_options import Debug, Settings, StudyDir
+from tuning.display import display_only
 
 if TYPE_CHECKING:
     from tuning.study import Study, StudyResult
@@ -123,7 +124,8 @@ def launch(study: "Study", file: "StudyFile", *, retry_failed: bool = False) -> 
     wanted = None if study.config.retrain else study.config.finalists
     with file.placed():
         result = study.run(make_progress(Console(stderr=True)), retry_failed=retry_failed)
-        _conclude(result)
+        with display_only():
+            _conclude(result)
         if wanted and not result.interrupted and exit_code(result) != NONE_SUCCEEDED:
             result = _train_again(study, wanted.top, wanted.seeds)
     raise typer.Exit(exit_code(result))
@@ -169,7 +171,14 @@ def _conclude(result: "StudyResult") -> None:
     from reports.summary import conclusion_lines  # noqa: PLC0415
     from tuning.record import StudyDirectory  # noqa: PLC0415
 
-    for line in conclusion_lines(StudyDirectory(result.directory), write_tables(result.directory)):
+    problems: list[str] = []
+    try:
+        tables = write_tables(result.directory, problems=problems)
+    except OSError as error:  # the work is done and recorded; tables can be made again
+        tables, problems = [], [f"The tables: {error}"]
+    for problem in problems:
+        typer.echo(f"not written: {problem}", err=True)
+    for line in conclusion_lines(StudyDirectory(result.directory), tables):
         typer.echo(line)
     if result.interrupted:
         typer.echo(f"interrupted; go on with: {resume_command(result.directory)}", err=True)

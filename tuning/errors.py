@@ -45,5 +45,9 @@ class ExportError(StudyError, ValueError):
     """A trial's model cannot be handed over; nothing is left behind."""
 
 
+class TrialExitError(StudyError, RuntimeError):
+    """A trial's code asked Python to end."""
+
+
 class ScriptError(StudyError, RuntimeError):
     """A user's script ended with an error, or without a report."""

@@ -6,12 +6,12 @@ sampler nor scheduler nor tables of the search see them, and what is killed goes
 
 import json
 
+from components.json_lines import replace_text
 from search_spaces import Baseline
 from tuning.config import FinalistsConfig, RetrainConfig, StudyConfig
 from tuning.errors import StudyBusyError, StudyConfigError
 from tuning.lock import is_running
 from tuning.record import Journal, StudyDirectory, TrialEntry, open_journal, trial_label
-from tuning.record.jsonl import replace_text
 from tuning.record.retraining import retrainings
 from tuning.recorded import recorded_settings
 from tuning.task import Task

@@ -1,9 +1,14 @@
 """What a study tells whoever listens, such as a progress display."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
+from components.plain_text import error_text
 from tuning.plan import Plan
 from tuning.record import Clone, TrialEntry
+
+_logger = logging.getLogger(__name__)
 
 
 class Listener:
@@ -48,42 +53,35 @@ class Listeners(Listener):
     """
 
     def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
+        self._listeners = list(listeners)
 
     def planned(self, plan: Plan) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.planned(plan)
+        self._tell(lambda listener: listener.planned(plan))
 
     def trial_started(self, number: int, baseline: str | None) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.trial_started(number, baseline)
+        self._tell(lambda listener: listener.trial_started(number, baseline))
 
     def trial_cloned(self, clone: Clone) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.trial_cloned(clone)
+        self._tell(lambda listener: listener.trial_cloned(clone))
 
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.epoch_done(number, row)
+        self._tell(lambda listener: listener.epoch_done(number, row))
 
     def worker_reported(self, number: int, pid: int) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.worker_reported(number, pid)
+        self._tell(lambda listener: listener.worker_reported(number, pid))
 
     def trial_ended(self, entry: TrialEntry) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.trial_ended(entry)
+        self._tell(lambda listener: listener.trial_ended(entry))
 
     def stopping(self, reason: str = "") -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.stopping(reason)
+        self._tell(lambda listener: listener.stopping(reason))
 
     def warned(self, text: str) -> None:
         """See `Listener`."""
@@ -92,10 +90,32 @@ class Listeners(Listener):
 
     def tick(self) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.tick()
+        self._tell(lambda listener: listener.tick())
 
     def close(self) -> None:
         """See `Listener`."""
-        for listener in self._listeners:
-            listener.close()
+        self._tell(lambda listener: listener.close())
+
+    def _tell(self, event: Callable[[Listener], None]) -> None:
+        for listener in list(self._listeners):
+            event(listener)
+
+
+class Guarded(Listeners):
+    """A listener that cannot fail the study: one that raises is left out from then on, and that is said once.
+
+    Args:
+        listener: such as a display, or one of the user's.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)
+
+    def _tell(self, event: Callable[[Listener], None]) -> None:
+        for listener in list(self._listeners):
+            try:
+                event(listener)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - SystemExit is what Rich makes of a closed pipe
+                self._listeners.remove(listener)
+                name = type(listener).__name__
+                _logger.warning("%s is left out from here on, the study goes on: %s", name, error_text(error))

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
 
+from components.json_lines import replace_text
 from tuning.errors import StudyBusyError, StudyPlaceError
 from tuning.record import StudyDirectory
-from tuning.record.jsonl import replace_text
 
 _PATIENCE_S = 1.0  # a status command may hold the lock for a moment
 
@@ -118,5 +118,5 @@ def ask_to_stop(directory: StudyDirectory) -> Owner | None:
 def _read_owner(directory: StudyDirectory) -> Owner | None:
     try:
         return Owner(**json.loads(directory.owner.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError):  # absent, or damaged
         return None

@@ -1,28 +1,18 @@
-"""What a trial prints, caught line by line so that the driver can write it to the trial's log."""
+"""What a trial prints, caught so that the driver can write it to the trial's log."""
 
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
 
-
-class CapturedOutput(StringIO):
-    """Collects text; `take` hands over what came since the last call."""
-
-    def take(self) -> str:
-        """Text since the last call."""
-        text = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return text
+from components.plain_text import BoundedText
 
 
 @contextmanager
-def captured_output() -> Iterator[CapturedOutput]:
+def captured_output() -> Iterator[BoundedText]:
     """Catch stdout, stderr, warnings and log records of INFO and above of this process, and put everything back."""
-    caught = CapturedOutput()
+    caught = BoundedText()
     handler = logging.StreamHandler(caught)
     handler.addFilter(lambda record: not record.name.startswith("ray"))
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.tune import Callback
 
+from components.plain_text import LOG_CHARACTERS, escape, shorten
 from tuning.errors import StudyPlaceError
 from tuning.failures import FULL_DISK, LOST_NODE, OUT_OF_MEMORY, death_kind
 from tuning.listener import Listener
@@ -122,7 +123,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker died: the trial stays unfinished for another start, until it has died too often."""
         number = trial.config["number"]
-        text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
         self._write_log(number, f"the trial's worker died\n{text}")
         deaths = self._journal.note_death(number)
         if deaths > self._retries:
@@ -147,5 +148,6 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def _write_log(self, number: int, text: str) -> None:
         if text:
             stamp = time.strftime("%H:%M:%S")
-            with self._directory.trial(number).log.open("a", encoding="utf-8") as stream:
+            text = escape(shorten(text, 2 * LOG_CHARACTERS))  # also what Ray says of a death
+            with self._directory.trial(number).log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.writelines(f"{stamp} {line}\n" for line in text.splitlines())

@@ -8,11 +8,12 @@ from typing import Any
 
 from components.checkpoints import CheckpointRecord, TrainingState, restore_checkpoint, verify_checkpoint
 from components.errors import CheckpointError
+from components.json_lines import mend_lines
 from tuning.fold import CASES
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.outcome import Judge, tell_end
-from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
-from tuning.record.layout import drop_epochs_after
+from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line
+from tuning.record.layout import drop_epochs_after, is_epoch_row
 from tuning.retention import prune
 from tuning.scheduler import StudyScheduler
 from tuning.store import remove_staging_folders
@@ -100,10 +101,8 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
 
     A kill comes between a checkpoint and its row, also of an epoch that is trained again; a power cut takes rows.
     """
-    cut_torn_tail(trial.metrics)
-    cut_torn_tail(trial.decisions)
-    cut_torn_tail(trial.index)
-    cut_torn_tail(trial.cases)
+    for file in (trial.metrics, trial.decisions, trial.index, trial.cases):
+        mend_lines(file, is_whole=is_epoch_row)
     for folder in _folders(trial):
         path = str(folder.relative_to(trial.study_root))
         try:

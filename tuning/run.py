@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from components.json_lines import replace_text
 from search_spaces import Baseline
 from tuning.config import StudyConfig
 from tuning.dotted import import_paths
@@ -22,7 +23,6 @@ from tuning.listener import Listener
 from tuning.outcome import Judge
 from tuning.population import Populations
 from tuning.record import Journal, StudyDirectory
-from tuning.record.jsonl import replace_text
 from tuning.recorder import Recorder
 from tuning.recovery import Unfinished, recover
 from tuning.scheduler import StudyScheduler

@@ -15,10 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from components.plain_text import BoundedText
 from tuning.errors import ScriptError
 from tuning.session import TRIAL
 
 _LAST_WORDS_S = 1.0  # between the news that the trial is stopped and the kill; Ray Tune waits 2 s for a trial
+_LONGEST_LINE = 1 << 16  # characters taken at once
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -49,7 +51,7 @@ class ScriptProcess:
                 cwd=directory,
                 start_new_session=True,
             )
-        self._printed: deque[str] = deque()
+        self._printed = BoundedText()
         self._tail: deque[str] = deque(maxlen=200)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -105,14 +107,13 @@ class ScriptProcess:
 
     def _read(self) -> None:
         with self._output:
-            for line in self._output:
-                self._printed.append(line)
+            while line := self._output.readline(_LONGEST_LINE):
+                self._printed.write(line)
                 self._tail.append(line.rstrip("\n"))
 
     def _print(self) -> None:
         """Print what has come, in the trial's own thread, which alone writes its log."""
-        while self._printed:
-            print(self._printed.popleft(), end="")  # noqa: T201 - into the trial's log
+        print(self._printed.take(), end="")  # noqa: T201 - into the trial's log
 
     def _last_error(self) -> str:
         """The line of the last traceback that names the error."""

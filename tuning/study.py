@@ -23,7 +23,7 @@ from tuning.errors import StudyConfigError, StudyExistsError
 from tuning.finalists import finalists_config, given_trials, score_held_out
 from tuning.forks import worker_modules
 from tuning.identity import open_directory, versions
-from tuning.listener import Listener, Listeners
+from tuning.listener import Guarded, Listener, Listeners
 from tuning.lock import study_lock
 from tuning.machine import concurrent_trials
 from tuning.measuring import measure_epoch
@@ -152,7 +152,7 @@ class Study:
             StudyMismatchError: the directory belongs to other data, settings or another format version.
             EngineError: Ray does not start or died.
         """
-        listener, stop = listener or usual_listener(), StopFlag()
+        listener, stop = Guarded(listener or usual_listener()), StopFlag()
         signals = StopSignals(stop, listener)
         with study_lock(self.directory), signals.handled(), contextlib.closing(listener), ExitStack() as started:
             config, task, space = self._prepare(signals, started)

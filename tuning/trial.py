@@ -12,11 +12,12 @@ from typing import Any
 from ray import tune
 
 from components.checkpoints import CheckpointRecord, verify_checkpoint
+from components.plain_text import BoundedText, error_text, tame
 from components.training.memory import memory_hint
 from components.training.module_hint import module_hint
 from tuning.config import StudyConfig
 from tuning.dotted import add_import_paths
-from tuning.errors import ScriptError
+from tuning.errors import ScriptError, TrialExitError
 from tuning.failures import failure_kind
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.output import captured_output
@@ -62,19 +63,35 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
                     _report({OBJECTIVE: row[OBJECTIVE], **facts} | ({"ended": ended} if ended else {}), store.staged)
                     store.discard()
         except Exception as error:  # noqa: BLE001 - whatever the trial raises is its result
-            if isinstance(error, ScriptError):  # its traceback is in the log already
-                failure = str(error)
+            if isinstance(error, ScriptError | TrialExitError):  # what there is of a traceback is in the log already
+                failure = tame(str(error))
             else:
-                traceback.print_exc(file=output)
-                failure = f"{type(error).__name__}: {error} {memory_hint(error) or module_hint(error)}".rstrip()
+                _print_traceback(error, output)
+                failure = f"{error_text(error)} {memory_hint(error) or module_hint(error)}".rstrip()
             facts = {"failure": failure, "failure_kind": failure_kind(error), "log": output.take()}
             tune.report({"epoch": 0, OBJECTIVE: float("nan"), **facts})
 
 
 def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Generator[Epoch]:
-    """What the study's task yields for a trial's settings."""
+    """What the study's task yields for a trial's settings.
+
+    Raises:
+        TrialExitError: the trial's code asked Python to end; the worker lives on for the next trial.
+    """
     settings = shared.study.with_overrides(config["overrides"])
-    yield from shared.task.epochs(settings, config["number"], store)
+    try:
+        yield from shared.task.epochs(settings, config["number"], store)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise TrialExitError(
+            f"the trial's code raised {type(error).__name__}, which ends a program: {error}"
+        ) from error
+
+
+def _print_traceback(error: Exception, output: BoundedText) -> None:
+    try:
+        output.write("".join(traceback.format_exception(error)))
+    except Exception:  # noqa: BLE001 - it asks the error for its text, which is a stranger's method
+        output.write(f"{error_text(error)}; its traceback cannot be made\n")
 
 
 def _report(result: dict[str, Any], checkpoint: CheckpointRecord | None) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InvalidInputError, MissingExtraError
-
-Row = dict[str, Any]
+from components.json_lines import Row, append_line, mend_lines, read_lines, rewrite_lines
+from components.plain_text import guard_cell
 
 
 class TrainingHistory:
     """Rows by epoch, in a file that grows by a line with each.
 
-    A line that a kill left half written is passed over, and a later row of an epoch replaces an earlier one.
+    A line that a kill left half written is cut, a damaged one is named and set aside (`.damaged-…` beside the file),
+    and a later row of an epoch replaces an earlier one.
 
     Args:
         path: of the JSON lines; its folder is made.
@@ -27,7 +28,8 @@ class TrainingHistory:
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._rows = _read(path)
+        mend_lines(path, is_whole=_is_epoch)
+        self._rows: dict[int, Row] = {row["epoch"]: row for row in read_lines(path, is_whole=_is_epoch)}
         self._writer = None if tensorboard is None else _writer(tensorboard)
 
     @property
@@ -38,8 +40,7 @@ class TrainingHistory:
     def add(self, epoch: int, row: Mapping[str, Any]) -> None:
         """Write an epoch's row; what TensorBoard shows are its numbers."""
         self._rows[epoch] = {"epoch": epoch, **row}
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(self._rows[epoch]) + "\n")
+        append_line(self._path, self._rows[epoch])
         if self._writer is not None:
             for name, value in row.items():
                 if isinstance(value, int | float):
@@ -49,7 +50,7 @@ class TrainingHistory:
     def drop_after(self, epoch: int) -> None:
         """Forget later epochs, which are about to be trained again."""
         self._rows = {number: row for number, row in self._rows.items() if number <= epoch}
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        rewrite_lines(self._path, self.rows)
 
     def export(self, path: str | Path) -> Path:
         """Write a table.
@@ -71,7 +72,7 @@ class TrainingHistory:
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(columns))
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows({name: guard_cell(value) for name, value in row.items()} for row in self.rows)
         return path
 
     def plot(self, path: str | Path) -> Path:
@@ -105,19 +106,8 @@ class TrainingHistory:
             self._writer.close()
 
 
-def _read(path: Path) -> dict[int, Row]:
-    rows: dict[int, Row] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-            rows[int(row["epoch"])] = row
-        except (ValueError, KeyError, TypeError):
-            continue  # torn by a kill
-    if path.exists():
-        text = "".join(json.dumps(rows[epoch]) + "\n" for epoch in sorted(rows))
-        if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8")
-    return rows
+def _is_epoch(row: Row) -> bool:
+    return type(row.get("epoch")) is int
 
 
 def _writer(folder: Path) -> Any:

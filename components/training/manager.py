@@ -13,9 +13,10 @@ from components.checkpoints import CheckpointRecord
 from components.checkpoints.format import Stateful
 from components.data import SegmentationData
 from components.errors import CheckpointNotFoundError, InvalidInputError
+from components.json_lines import Row
 from components.losses import CombinedLoss, LossManager
 from components.training.configuration import TrainingConfiguration, training_presets
-from components.training.history import Row, TrainingHistory
+from components.training.history import TrainingHistory
 from components.training.limits import TrainingLimits
 from components.training.loop import train_epoch
 from components.training.memory import memory_hinted

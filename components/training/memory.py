@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from components.plain_text import error_text
+
 _HINT = (
     "Hint: make training.batch or training.crop smaller (training.accumulate keeps the size of a step), or the network."
 )
@@ -19,7 +21,7 @@ def memory_hint(error: BaseException) -> str:
         >>> memory_hint(ValueError("no"))
         ''
     """
-    text = str(error).lower()
+    text = error_text(error).lower()  # its own `str` may fail
     out = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     )

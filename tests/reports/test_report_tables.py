@@ -107,9 +107,9 @@ def test_what_is_damaged_is_left_out_and_named(written: Path) -> None:
     assert tables.epochs[tables.epochs["number"] == 0]["epoch"].tolist() == [1, 2]
     assert len(tables.trials) == 5
     assert [line.rpartition("/")[2] for line in tables.problems] == [
-        "journal.log: 1 damaged line left out",
+        "journal.log: 1 damaged line (30) left out",
         "journal.log: 1 entries that make no sense left out",
-        "metrics.jsonl: 2 damaged lines left out",
+        "metrics.jsonl: 2 damaged lines (2, 3) left out",
         "metrics.jsonl: rows without an epoch left out",
     ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from reports import load_trials
+from reports import StudyTables, load_trials
 from reports.sentences import best_of
 from reports.summary import conclusion_lines, status_lines
 from tests.report_studies import StudyWriter
@@ -45,7 +45,7 @@ def test_the_best_trial_keeps_to_the_constraints(study: StudyDirectory) -> None:
     trials = load_trials(study.root)
     assert list(trials["infeasible"]) == [*BROKEN, "", "", ""]
     assert best_of(trials, baseline=False).number == 1
-    assert "best      trial 1: Dice 0.6000 at epoch 1" in status_lines(study, trials, running=False)
+    assert "best      trial 1: Dice 0.6000 at epoch 1" in status_lines(StudyTables(study.root), running=False)
     assert "best      trial 1: Dice 0.6000 at epoch 1" in conclusion_lines(study, [])
     assert trials["cause"][0] == f"budget reached; infeasible: {BROKEN[0]}"
 

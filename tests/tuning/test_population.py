@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports import load_trials
+from reports import StudyTables, load_trials
 from reports.summary import status_lines
 from search_spaces import Space
 from tests.report_studies import StudyWriter
@@ -66,7 +66,7 @@ def test_a_running_trial_is_shown_with_whose_checkpoint_it_went_on_from(tmp_path
     writer.add([0.5, 0.6], state="running", more={"clones": [clone]})
     study = StudyDirectory(writer.write())
     trials = load_trials(study.root)
-    lines = status_lines(study, trials, running=True)
+    lines = status_lines(StudyTables(study.root), running=True)
     assert lines[3] == "          trial 0 at epoch 2 of 9, from trial 1's checkpoint of epoch 1"
     assert trials["params"][0] == {"training.lr": 0.2}  # of epoch 2, the best
 
@@ -104,6 +104,6 @@ def test_the_weakest_goes_on_from_the_best_and_the_record_says_so(study_config: 
         indexed = {folder / line["path"] for line in record.checkpoints()}
         assert set(folder.glob(f"attempts/*/{record.path.name}/checkpoint_*")) == indexed
     table = load_trials(folder)
-    assert status_lines(study, table, running=False)[2] == "trials    4 complete"
+    assert status_lines(StudyTables(study.root), running=False)[2] == "trials    4 complete"
     assert list(table["cause"]) == [trial.cause for trial in result.trials]
     assert list(table["params"]) == [trial.settings for trial in result.trials]

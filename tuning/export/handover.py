@@ -14,6 +14,7 @@ from components.averaging import StochasticAverage
 from components.checkpoints import CheckpointRecord, TrainingState, restore_checkpoint, verify_checkpoint
 from components.deployment.bundle import WEIGHTS
 from components.errors import CheckpointError
+from components.json_lines import read_lines
 from components.training import accelerate
 from tuning.averages import DICE_OF, TrialAverages, make_soup
 from tuning.building import build_model, device_of, trial_seed
@@ -23,7 +24,6 @@ from tuning.export.source import Source, fold_of
 from tuning.fold import AVERAGES
 from tuning.objective import dice_of_weights
 from tuning.record import StudyDirectory, TrialEntry, trial_label
-from tuning.record.jsonl import read_lines
 from tuning.recorded import recorded_settings
 from tuning.surface import BEST, BEST_EPOCH
 from tuning.validation import validate

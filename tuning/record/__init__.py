@@ -1,8 +1,8 @@
 """The format of a study directory: its files, its journal and what they say. Knows no Ray and no torch."""
 
+from components.json_lines import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.entry import Clone, TrialEntry, make_entry
 from tuning.record.journal import Journal, open_journal
-from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
 
 __all__ = [

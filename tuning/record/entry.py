@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.plain_text import tame
+
 
 @dataclass(frozen=True)
 class Clone:
@@ -113,10 +115,10 @@ def make_entry(
     return TrialEntry(
         number=number,
         state="running" if told == "running" else stop.get("state", told),
-        cause="" if told == "running" else "; ".join([stop.get("cause", ""), *notes]),
+        cause="" if told == "running" else tame("; ".join([stop.get("cause", ""), *notes])),
         overrides=attributes.get("overrides", {}),
         dice=dict(sorted(dice.items())),
-        baseline=attributes.get("baseline"),
+        baseline=tame(attributes["baseline"]) if attributes.get("baseline") else None,
         stop=stop,
         deaths=int(attributes.get("deaths", 0)),
         fold_epochs=fold_epochs,

@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tuning.errors import JournalDamagedError, StudyMismatchError
+from tuning.errors import JournalDamagedError, StudyMismatchError, StudyPlaceError
 from tuning.record.entry import Clone, TrialEntry, make_entry
 from tuning.record.journal_file import explain_damage, free_journal
 from tuning.record.layout import StudyDirectory, trial_name
@@ -53,7 +53,7 @@ class Journal:
         self, path: Path | str, name: str, fold_epochs: int = 0, directions: Sequence[Direction] = ("maximize",)
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = RDBStorage(path) if isinstance(path, str) else _open_file(path.absolute())
+        self._storage = _open_database(path) if isinstance(path, str) else _open_file(path.absolute())
         self._name, self._fold_epochs, self._directions = name, fold_epochs, list(directions)
         self._next: int | None = None  # counted here, since one process writes, and storages count by reading all
 
@@ -276,6 +276,16 @@ class Journal:
         )
 
 
+def _open_database(url: str) -> BaseStorage:
+    try:
+        return RDBStorage(url)
+    except ImportError as error:
+        raise StudyPlaceError(f"storage.url: its driver is not installed: {error}. Hint: pip install it.") from error
+    except Exception as error:  # SQLAlchemy's and the driver's own, of many kinds; their texts may hold the password
+        kind = type(error).__name__
+        raise StudyPlaceError(f"storage.url: the database does not open ({kind}). Hint: is it running?") from error
+
+
 def _open_file(path: Path) -> BaseStorage:
     try:
         return JournalStorage(JournalFileBackend(str(path)))
@@ -287,8 +297,8 @@ def _open_file(path: Path) -> BaseStorage:
 
 def open_journal(directory: StudyDirectory) -> Journal:
     """The journal of a study, to read: the file in its directory, or the database that its settings name."""
-    settings = directory.read()["settings"]
-    url = settings.get("storage", {}).get("url")
+    settings = directory.read_whole()["settings"]
+    url = (settings.get("storage") or {}).get("url")
     fold_epochs = settings["training"]["epochs"] if settings["data"].get("folds") else 0
     directions = list(settings["search"].get("objectives", {"": "maximize"}).values())
     return Journal(url or directory.journal, settings["name"], fold_epochs, directions)
@@ -302,7 +312,7 @@ def open_journal_exclusively(directory: StudyDirectory) -> Journal:
         StudyMismatchError: the database holds another directory's study of the same name.
     """
     record = directory.read()
-    in_file = not record["settings"].get("storage", {}).get("url")
+    in_file = not (record["settings"].get("storage") or {}).get("url")
     if in_file and (cut := free_journal(directory.journal)):
         _logger.warning("cut a torn last line of %d bytes from %s", len(cut), directory.journal)
     journal = open_journal(directory)

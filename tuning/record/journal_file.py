@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from components.json_lines import cut_torn_tail
 from tuning.errors import JournalDamagedError
-from tuning.record.jsonl import cut_torn_tail
 
 _SHOWN = 60  # characters of a damaged line
 

@@ -1,6 +1,6 @@
 """Where everything stands in a study directory."""
 
-import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +9,16 @@ from uuid import uuid4
 
 import yaml
 
+from components.json_lines import Row, append_line, mend_lines, parse_line, read_lines, replace_text, rewrite_lines
+from components.plain_text import escape, shorten
 from tuning.errors import StudyMismatchError, StudyNotFoundError
-from tuning.record.jsonl import append_line, cut_torn_tail, read_lines, replace_text, rewrite_lines
+from tuning.record.shape import missing_settings, shape_problems
 
 FORMAT_VERSION = 1
-_PARTS = ("settings", "data")  # of study.yaml, that whoever reads a study needs
+_OF_A_START = ("changed", "versions", "code")  # mappings
+_MOST_ATTEMPTS, _MOST_SECONDS = 1_000_000, 1e12  # far beyond any; a larger number was not written by a run
+_LONGEST_LINE = 500  # characters of a line of a log that are shown
+_TAIL_BYTES = 1 << 20  # of a log that are read to find its last lines
 SEEDED = ", seed "  # in the name of a finalist
 
 
@@ -64,23 +69,31 @@ class TrialDirectory:
 
     def settings(self) -> dict[str, Any]:
         """Sampled settings by dotted path; empty before they were drawn."""
-        found: dict[str, Any] = json.loads(self.params.read_text(encoding="utf-8")) if self.params.exists() else {}
+        if not self.params.exists():
+            return {}
+        found = parse_line(self.params.read_bytes())
+        if found is None:
+            raise _damaged(self.params, "it is no JSON object")
         return found
 
     def epochs(self) -> dict[int, dict[str, Any]]:
         """Row of each epoch; where an epoch was trained again, the later row counts."""
-        return {row["epoch"]: row for row in read_lines(self.metrics)}
+        return {row["epoch"]: row for row in read_lines(self.metrics, is_whole=is_epoch_row)}
 
     def case_scores(self) -> list[dict[str, Any]]:
         """Rows of `cases.jsonl`, surface metrics joined; where an epoch was trained again, the later ones count."""
         rows: dict[tuple[int, str, str], dict[str, Any]] = {}
-        for row in read_lines(self.cases):
+        for row in read_lines(self.cases, is_whole=is_case_row):
             rows.setdefault((row["epoch"], row["case"], row["class"]), {}).update(row)
         return list(rows.values())
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Index lines of the checkpoints that are still there, by epoch; the later line of an epoch counts."""
-        lines = {line["epoch"]: line for line in read_lines(self.index) if (self.study_root / line["path"]).is_dir()}
+        lines = {
+            line["epoch"]: line
+            for line in read_lines(self.index, is_whole=is_index_line)
+            if _is_folder(self.study_root / line["path"])
+        }
         return [lines[epoch] for epoch in sorted(lines)]
 
     def best_checkpoint(self) -> dict[str, Any] | None:
@@ -88,9 +101,14 @@ class TrialDirectory:
         return max(self.checkpoints(), key=lambda line: (line["dice"], line["epoch"]), default=None)
 
     def log_tail(self, lines: int = 10) -> str:
-        """The last lines of the log."""
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        """The last lines of the log; empty where it cannot be read."""
+        try:
+            with self.log.open("rb") as stream:
+                stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+                text = stream.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return escape("\n".join(shorten(line, _LONGEST_LINE) for line in text.splitlines()[-lines:]))
 
 
 @dataclass(frozen=True)
@@ -175,7 +193,7 @@ class StudyDirectory:
             raise StudyNotFoundError(f"{self.root}: no study here (no study.yaml). Hint: start one with segtune run.")
         try:
             record = yaml.safe_load(self.study_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise _damaged(self.study_file, " ".join(str(error).split())) from error
         found = record.get("format") if isinstance(record, dict) else None
         if found != FORMAT_VERSION:
@@ -183,19 +201,70 @@ class StudyDirectory:
                 f"{self.study_file}: found format version {found!r}, this segtune reads {FORMAT_VERSION}. "
                 "Hint: use the segtune that wrote the study, or another --dir."
             )
-        if missing := [part for part in _PARTS if not isinstance(record.get(part), dict)]:
-            raise _damaged(self.study_file, f"it lacks {' and '.join(missing)}")
+        if problems := shape_problems(record):
+            raise _damaged(self.study_file, "; ".join(problems))
         return dict(record)
+
+    def read_whole(self) -> dict[str, Any]:
+        """As `read`, with all settings that a journal and a report need.
+
+        Raises:
+            StudyNotFoundError, StudyMismatchError: as `read`, and where a setting is missing.
+        """
+        record = self.read()
+        if missing := missing_settings(record["settings"]):
+            raise _damaged(self.study_file, f"its settings lack {', '.join(missing)}")
+        return record
 
     def attempts(self) -> list[dict[str, Any]]:
         """The events of all attempts, oldest first."""
-        return read_lines(self.attempts_file)
+        return read_lines(self.attempts_file, is_whole=is_attempt_event)
 
     def log_attempt(self, attempt: int, event: str, **facts: Any) -> None:
         """Append an event (`start` or `end`) of an attempt; the caller holds the study's lock."""
-        cut_torn_tail(self.attempts_file)
+        mend_lines(self.attempts_file, is_whole=is_attempt_event)
         when = datetime.now(UTC).isoformat(timespec="seconds")
         append_line(self.attempts_file, {"attempt": attempt, "event": event, "time": when, **facts})
+
+
+def is_epoch_row(row: Row) -> bool:
+    """Whether a row says of which epoch it is."""
+    return type(row.get("epoch")) is int and row["epoch"] >= 0
+
+
+def is_index_line(row: Row) -> bool:
+    """Whether a line of an index names a checkpoint, its epoch and its Dice."""
+    numbers = is_epoch_row(row) and all(type(row.get(name)) in (int, float) for name in ("dice", "bytes"))
+    return numbers and isinstance(row.get("path"), str)
+
+
+def is_case_row(row: Row) -> bool:
+    """Whether a row of scores says of which epoch, case and class it is."""
+    return is_epoch_row(row) and isinstance(row.get("case"), str) and isinstance(row.get("class"), str)
+
+
+def is_attempt_event(row: Row) -> bool:
+    """Whether a row is the start or the end of an attempt, with what goes on from there."""
+    if not (type(row.get("attempt")) is int and 0 < row["attempt"] < _MOST_ATTEMPTS and _is_time(row.get("time"))):
+        return False
+    if row.get("event") == "end":
+        return type(row.get("seconds")) in (int, float) and 0 <= row["seconds"] < _MOST_SECONDS
+    return row.get("event") == "start" and all(isinstance(row.get(part, {}), dict) for part in _OF_A_START)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no path at all, such as one of many thousand letters
+        return False
+
+
+def _is_time(value: object) -> bool:
+    try:
+        datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        return False
+    return True
 
 
 def _damaged(path: Path, why: str) -> StudyMismatchError:
@@ -221,4 +290,4 @@ def drop_epochs_after(trial: TrialDirectory, epoch: int) -> None:
         rewrite_lines(trial.metrics, [rows[number] for number in sorted(rows) if number <= epoch])
     for path in (trial.decisions, trial.cases):
         if path.exists():
-            rewrite_lines(path, [line for line in read_lines(path) if line["epoch"] <= epoch])
+            rewrite_lines(path, [line for line in read_lines(path, is_whole=is_epoch_row) if line["epoch"] <= epoch])

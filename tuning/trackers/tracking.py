@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from components.plain_text import error_text
 from tuning.config import StudyConfig
 from tuning.listener import Listener
 from tuning.record import StudyDirectory, TrialEntry, trial_label
@@ -96,8 +97,8 @@ class _Tracking(Listener):
         if number in self._open:
             return
         self._open.add(number)
-        settings, name = self._directory.trial(number).settings(), trial_label(number, baseline)
-        self._tell(lambda tracker: tracker.start(number, name, settings))
+        trial, name = self._directory.trial(number), trial_label(number, baseline)
+        self._tell(lambda tracker: tracker.start(number, name, trial.settings()))
 
     def epoch_done(self, number: int, row: dict[str, Any]) -> None:
         """See `Tracker.log`."""
@@ -120,7 +121,7 @@ class _Tracking(Listener):
                 event(tracker)
             except Exception as error:  # noqa: BLE001 - a server that is away raises anything; the record has it all
                 del self._trackers[name]
-                _logger.warning("%s is left out from here on: %s: %s", name, type(error).__name__, error)
+                _logger.warning("%s is left out from here on: %s", name, error_text(error))
 
 
 def _is_number(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from components.plain_text import escape
+
 VOLUMES = (".nii.gz", ".nii")
 
 
@@ -11,8 +13,8 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """The name without its suffix, which names the case."""
-    return path.name[: len(path.name) - len(suffix_of(path))]
+    """The name without its suffix, which names the case; a byte that is no UTF-8 is written out as its number."""
+    return escape(path.name[: len(path.name) - len(suffix_of(path))])
 
 
 def is_volume(path: Path) -> bool:
