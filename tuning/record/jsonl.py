@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 
-def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Append an entry; it survives a kill of this process once the call has returned."""
+def append_line(path: Path, entry: dict[str, Any], *, durable: bool = False) -> None:
+    """Append an entry; it survives a kill of this process once the call has returned, and durably a power cut too."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(entry) + "\n")
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
