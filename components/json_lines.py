@@ -72,10 +72,13 @@ def iterate_lines(path: Path, problems: list[str] | None = None, *, is_whole: Ch
         _name(f"{path}: {_counted(damaged)} left out", problems)
 
 
-def append_line(path: Path, entry: Row) -> None:
-    """Append an entry; it survives a kill of this process once the call has returned."""
+def append_line(path: Path, entry: Row, *, durable: bool = False) -> None:
+    """Append an entry; it survives a kill of this process once the call has returned, and durably a power cut too."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(entry) + "\n")
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def rewrite_lines(path: Path, entries: Iterable[Row]) -> None:

@@ -14,7 +14,7 @@ from tuning.listener import Listener
 from tuning.not_pickled import NotPickled
 from tuning.objective import OBJECTIVE
 from tuning.outcome import Judge, tell_end
-from tuning.record import Journal, StudyDirectory, append_line
+from tuning.record import Journal, StudyDirectory, append_line, note_decision
 from tuning.retention import prune, prune_to_budget
 from tuning.scheduler import StudyScheduler
 
@@ -64,7 +64,7 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Record an epoch: log, row, Dice, then the stop if the scheduler decided one.
+        """Record an epoch: log, row, what the scheduler decided, Dice, then the stop if it decided one.
 
         Raises:
             StudyPlaceError: the trial found a disk full. Every other trial would too, so that the attempt ends here and
@@ -86,11 +86,11 @@ class Recorder(NotPickled, Callback):  # type: ignore[misc]  # Ray is not typed
                 append_line(folder.decisions, decision)
             for case in told["cases"]:
                 append_line(folder.cases, case)
+            if decision := self._scheduler.decisions.pop(number, None):
+                note_decision(self._directory.scheduler_log, decision)
             self._journal.report(number, row["epoch"], row[OBJECTIVE])
             self._listener.epoch_done(number, row)
             self._listener.worker_reported(number, result["pid"])
-            if "ended" in result:
-                self._journal.note_stop(number, "complete", result["ended"])
         stop = self._scheduler.stops.get(number)
         if stop:
             self._journal.note_stop(number, stop.state, stop.cause, stop.failure)

@@ -12,8 +12,20 @@ from components.json_lines import mend_lines
 from tuning.fold import CASES
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.outcome import Judge, tell_end
-from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line
+from tuning.record import (
+    Journal,
+    SchedulerDecision,
+    StudyDirectory,
+    TrialDirectory,
+    TrialEntry,
+    append_line,
+    in_order_of_arrival,
+    mend_decisions,
+    note_decision,
+    read_scheduler_decisions,
+)
 from tuning.record.layout import drop_epochs_after, is_epoch_row
+from tuning.record.scheduling import STOP
 from tuning.retention import prune
 from tuning.scheduler import StudyScheduler
 from tuning.store import remove_staging_folders
@@ -41,16 +53,18 @@ class Unfinished:
 def recover(
     directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, judge: Judge, *, keep: int | None
 ) -> list[Unfinished]:
-    """Rebuild the scheduler's rungs and find the trials to go on with.
+    """Restore what the scheduler decided and find the trials to go on with.
 
-    Trials whose end was decided are replayed into the scheduler first, in order. Of each unfinished
-    trial, a checkpoint that was persisted but not yet indexed is taken up, one that does not verify is set aside,
-    epochs after the last checkpoint are forgotten, and an end that was decided but not yet told is told.
+    Every result is replayed into the scheduler in the order of its arrival, also those of epochs that are trained
+    again: what was decided stays, whatever other trials have reported since, and nothing is decided on them anew. Of
+    each unfinished trial, a checkpoint that was persisted but not yet indexed is taken up, one that does not verify is
+    set aside, epochs after the last checkpoint are forgotten, and an end that was decided but not yet told is told.
+    The scheduler decides on an epoch that comes with such a checkpoint, as it does on any result when it arrives.
 
     Args:
         directory: study directory; the caller holds its lock.
         journal: opened for writing.
-        scheduler: fresh; knows every earlier decision afterwards.
+        scheduler: fresh; knows every earlier result afterwards.
         judge: measures objectives and constraints of an end that is told.
         keep: best checkpoints kept a trial.
 
@@ -59,14 +73,15 @@ def recover(
     """
     remove_staging_folders(str(directory.root))
     unfinished = []
-    entries = journal.trials()
-    for entry in entries:
-        if entry.state != "running" or entry.stop:
-            scheduler.replay(entry.number, entry.dice)
+    mend_decisions(directory.scheduler_log)
+    decisions = read_scheduler_decisions(directory.scheduler_log)
+    entries = _carry_out(journal, journal.trials(), decisions)
+    for result in in_order_of_arrival(entries, decisions):
+        scheduler.replay(result.trial, {result.epoch: result.dice})
     for entry in entries:
         trial = directory.trial(entry.number)
         if entry.state == "running":
-            _take_up_checkpoints(journal, trial, entry)
+            _take_up_checkpoints(directory, journal, scheduler, entry)
         _remove_unindexed(trial)
         prune(trial, keep)
         if entry.state == "running" and (again := _go_on_with(trial, journal, scheduler, judge, entry.number)):
@@ -74,21 +89,29 @@ def recover(
     return unfinished
 
 
+def _carry_out(journal: Journal, entries: list[TrialEntry], decisions: list[SchedulerDecision]) -> list[TrialEntry]:
+    """Finish what a kill cut off: only the last decision can lack its Dice in the journal, or its stop."""
+    for decision in decisions[-1:]:
+        for place, entry in enumerate(entries):
+            if entry.number != decision.trial or entry.state != "running" or entry.stop:
+                continue
+            if decision.epoch > max(entry.dice, default=0):
+                journal.report(decision.trial, decision.epoch, decision.dice)
+            if decision.action == STOP:
+                journal.note_stop(decision.trial, decision.state, decision.cause)
+            entries[place] = journal.entry(decision.trial)
+    return entries
+
+
 def _go_on_with(
     trial: TrialDirectory, journal: Journal, scheduler: StudyScheduler, judge: Judge, number: int
 ) -> Unfinished | None:
-    """Tell an end that was decided; otherwise forget what is trained again, and say where to go on.
-
-    All epochs of the journal are replayed, also those that are trained again: what the scheduler once decided stays,
-    whatever other trials have reported since.
-    """
+    """Tell an end that was decided; otherwise forget what is trained again, and say where to go on."""
     entry = journal.entry(number)
-    if entry.stop:
-        tell_end(journal, judge, number)
-        return None
-    stop = scheduler.replay(number, entry.dice)
-    if stop:
+    if not entry.stop and (stop := scheduler.budget_stop(max(entry.dice, default=0))):
         journal.note_stop(number, stop.state, stop.cause)
+        entry = journal.entry(number)
+    if entry.stop:
         tell_end(journal, judge, number)
         return None
     lines = trial.checkpoints()
@@ -96,18 +119,21 @@ def _go_on_with(
     return Unfinished(number, entry.overrides, lines)
 
 
-def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEntry) -> None:
+def _take_up_checkpoints(
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, entry: TrialEntry
+) -> None:
     """Verify what is there, and add what the index and the rows lack.
 
     A kill comes between a checkpoint and its row, also of an epoch that is trained again; a power cut takes rows.
     """
+    trial = directory.trial(entry.number)
     for file in (trial.metrics, trial.decisions, trial.index, trial.cases):
         mend_lines(file, is_whole=is_epoch_row)
     for folder in _folders(trial):
         path = str(folder.relative_to(trial.study_root))
         try:
             record = verify_checkpoint(folder)
-            is_next = record.epoch == max(entry.dice, default=0) + 1
+            is_next = record.epoch == max(entry.dice, default=0) + 1 and not entry.stop
             lacks_row = is_next or (record.epoch in entry.dice and record.epoch not in trial.epochs())
             cases = _cases_of(folder) if lacks_row else []
         except CheckpointError as error:
@@ -117,10 +143,23 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
             append_line(trial.metrics, record.metrics)
             for case in cases:
                 append_line(trial.cases, case)
-            journal.report(entry.number, record.epoch, record.metrics[OBJECTIVE])
+            _report(directory, journal, scheduler, entry.number, record)
         indexed = {line["epoch"] for line in trial.checkpoints()}
         if record.epoch not in indexed and (lacks_row or record.epoch in entry.dice):
             append_line(trial.index, index_line(path, record))
+
+
+def _report(
+    directory: StudyDirectory, journal: Journal, scheduler: StudyScheduler, number: int, record: CheckpointRecord
+) -> None:
+    """Note the Dice of a checkpoint's epoch; where it is new to the scheduler, this decides on it now."""
+    dice = record.metrics[OBJECTIVE]
+    decision = scheduler.decide(number, record.epoch, dice)
+    if new := scheduler.decisions.pop(number, None):
+        note_decision(directory.scheduler_log, new)
+    journal.report(number, record.epoch, dice)
+    if decision.action == STOP:
+        journal.note_stop(number, decision.state, decision.cause)
 
 
 def _cases_of(checkpoint: Path) -> list[dict[str, Any]]:

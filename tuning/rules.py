@@ -1,7 +1,7 @@
 """When a trial is stopped for its Dice: successive halving, HyperBand's brackets of it, the median rule.
 
-Each rule knows trials by their study number and is fed every epoch, also those of earlier attempts, so that after a
-resume it stands where it stood.
+Each rule knows trials by their study number. Epochs of earlier attempts are restored, in the order in which they
+arrived, so that after a resume it stands where it stood; it judges each epoch once, when it arrives.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ class StoppingRule(Protocol):
 
     def judge(self, number: int, epoch: int, score: float) -> str | None:
         """Take up an epoch's score; say why the trial is to be stopped, or None."""
+
+    def restore(self, number: int, epoch: int, score: float) -> None:
+        """Take up a score that was judged before."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,10 @@ class HalvingRule:
         share = f"1/{self._reduction:g}"
         return f"{self._name} at epoch {epoch}: Dice {score:.4f} not among the best {share} of its rung"
 
+    def restore(self, number: int, epoch: int, score: float) -> None:
+        """See `StoppingRule.restore`; a rung is the same whoever passed it, so that the verdict is dropped."""
+        self.judge(number, epoch, score)
+
 
 class HyperbandRule:
     """HyperBand (Li et al., JMLR 2018) without waiting: brackets of successive halving that begin later and later.
@@ -92,12 +99,16 @@ class HyperbandRule:
         """See `StoppingRule.judge`."""
         return self._brackets[self.bracket(number)].judge(number, epoch, score)
 
+    def restore(self, number: int, epoch: int, score: float) -> None:
+        """See `StoppingRule.restore`."""
+        self._brackets[self.bracket(number)].restore(number, epoch, score)
+
 
 class MedianRule:
     """The median stopping rule (Golovin et al., KDD 2017), as Tune has it.
 
     A trial is stopped where its best score so far is below the median of the other trials' mean scores up to the same
-    epoch, once three others have come so far. An epoch that is trained again counts once.
+    epoch, once three others have come so far.
     """
 
     def __init__(self, grace: int) -> None:
@@ -106,8 +117,8 @@ class MedianRule:
 
     def judge(self, number: int, epoch: int, score: float) -> str | None:
         """See `StoppingRule.judge`."""
-        own = self._scores.setdefault(number, {})
-        own[epoch] = score
+        self.restore(number, epoch, score)
+        own = self._scores[number]
         if epoch < self._grace:
             return None
         others = [
@@ -121,6 +132,10 @@ class MedianRule:
         if best >= middle:
             return None
         return f"median at epoch {epoch}: best Dice {best:.4f} below {middle:.4f}, the median of {len(others)} others"
+
+    def restore(self, number: int, epoch: int, score: float) -> None:
+        """See `StoppingRule.restore`."""
+        self._scores.setdefault(number, {})[epoch] = score
 
 
 def make_rule(config: SchedulerConfig, epochs: int) -> StoppingRule | None:

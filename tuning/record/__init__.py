@@ -4,19 +4,31 @@ from components.json_lines import append_line, cut_torn_tail, read_lines, rewrit
 from tuning.record.entry import Clone, TrialEntry, make_entry
 from tuning.record.journal import Journal, open_journal
 from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
+from tuning.record.scheduling import (
+    SchedulerDecision,
+    in_order_of_arrival,
+    mend_decisions,
+    note_decision,
+    read_scheduler_decisions,
+)
 
 __all__ = [
     "FORMAT_VERSION",
     "Clone",
     "Journal",
+    "SchedulerDecision",
     "StudyDirectory",
     "TrialDirectory",
     "TrialEntry",
     "append_line",
     "cut_torn_tail",
+    "in_order_of_arrival",
     "make_entry",
+    "mend_decisions",
+    "note_decision",
     "open_journal",
     "read_lines",
+    "read_scheduler_decisions",
     "rewrite_lines",
     "trial_label",
     "trial_name",

@@ -136,6 +136,11 @@ class StudyDirectory:
         return self.root / "attempts.jsonl"
 
     @property
+    def scheduler_log(self) -> Path:
+        """Every result in the order of its arrival, and what the scheduler decided on it; see `record.scheduling`."""
+        return self.root / "scheduler.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that runs the study."""
         return self.root / "study.lock"
