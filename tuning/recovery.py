@@ -1,7 +1,6 @@
 """Puts a study back on its feet after a kill: what was recorded stays, what was half done is undone or finished."""
 
 import logging
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,21 @@ from components.errors import CheckpointError
 from tuning.fold import CASES
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.outcome import Judge, tell_end
-from tuning.record import Journal, StudyDirectory, TrialDirectory, TrialEntry, append_line, cut_torn_tail
+from tuning.record import (
+    Journal,
+    StudyDirectory,
+    TrialDirectory,
+    TrialEntry,
+    append_line,
+    checkpoint_folders,
+    cut_torn_tail,
+    read_index,
+)
 from tuning.record.layout import drop_epochs_after
-from tuning.retention import prune
+from tuning.retention import prune, remove_leftover
 from tuning.scheduler import StudyScheduler
 from tuning.store import remove_staging_folders
+from tuning.upkeep import set_aside
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +73,8 @@ def recover(
             scheduler.replay(entry.number, entry.dice)
     for entry in entries:
         trial = directory.trial(entry.number)
+        for refused in read_index(trial)[1]:
+            _logger.warning("%s", refused)
         if entry.state == "running":
             _take_up_checkpoints(journal, trial, entry)
         _remove_unindexed(trial)
@@ -104,7 +115,7 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
     cut_torn_tail(trial.decisions)
     cut_torn_tail(trial.index)
     cut_torn_tail(trial.cases)
-    for folder in _folders(trial):
+    for folder in checkpoint_folders(trial.study_root, trial.path.name):
         path = str(folder.relative_to(trial.study_root))
         try:
             record = verify_checkpoint(folder)
@@ -112,7 +123,7 @@ def _take_up_checkpoints(journal: Journal, trial: TrialDirectory, entry: TrialEn
             lacks_row = is_next or (record.epoch in entry.dice and record.epoch not in trial.epochs())
             cases = _cases_of(folder) if lacks_row else []
         except CheckpointError as error:
-            _set_aside(folder, error)
+            _logger.warning("set aside a damaged checkpoint as %s: %s", set_aside(folder), error)
             continue
         if lacks_row:
             append_line(trial.metrics, record.metrics)
@@ -135,20 +146,9 @@ def _cases_of(checkpoint: Path) -> list[dict[str, Any]]:
 def _remove_unindexed(trial: TrialDirectory) -> None:
     """Remove what a worker still wrote after its driver was killed, and what no epoch of the journal belongs to."""
     indexed = {trial.study_root / line["path"] for line in trial.checkpoints()}
-    for folder in _folders(trial):
+    for folder in checkpoint_folders(trial.study_root, trial.path.name):
         if folder not in indexed:
-            shutil.rmtree(folder)
-
-
-def _folders(trial: TrialDirectory) -> list[Path]:
-    return sorted(trial.study_root.glob(f"attempts/*/{trial.path.name}/checkpoint_*"))
-
-
-def _set_aside(folder: Path, error: CheckpointError) -> None:
-    aside = folder.with_name(f".damaged-{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-    _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
+            remove_leftover(folder)
 
 
 def index_line(path: str, record: CheckpointRecord) -> dict[str, Any]:

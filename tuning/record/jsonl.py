@@ -28,7 +28,8 @@ def rewrite_lines(path: Path, entries: list[dict[str, Any]]) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Replace the file by this text, atomically and durably."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    temporary.unlink(missing_ok=True)  # left by a kill, or a link to somebody else's file
+    with temporary.open("x", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
