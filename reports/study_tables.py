@@ -11,7 +11,7 @@ from reports.checking import as_numbers, is_epoch, is_number
 from reports.columns import Columns
 from reports.journal import read_entries
 from reports.reading import collector_paused
-from tuning.record import StudyDirectory, TrialEntry
+from tuning.record import StudyDirectory, TrialEntry, checkpoint_in
 
 TRIAL_COLUMNS = (
     "study",
@@ -146,11 +146,8 @@ class StudyTables:
         for entry in self.entries:
             lines = self._by_epoch(self.directory.trial(entry.number).index, self._found("checkpoints"))
             for line in (lines[epoch] for epoch in sorted(lines)):
-                path = line.get("path") or ""
-                if not isinstance(path, str):
-                    self.note("checkpoints", f"{self.directory.trial(entry.number).index}: a path is no text")
-                    path = ""
-                facts = (line["epoch"], line.get("dice"), line.get("bytes", 0), path, _is_there(root, path))
+                path, is_there = self._place(entry, line.get("path"))
+                facts = (line["epoch"], line.get("dice"), line.get("bytes", 0), path, is_there)
                 rows.append((self.name, entry.number, *facts))
         table = pd.DataFrame(rows, columns=list(names)).astype({"kept": bool})
         where = f"{root / 'trials'}: checkpoints"
@@ -235,6 +232,16 @@ class StudyTables:
             "infeasible": "; ".join(entry.infeasible),
         }
 
+    def _place(self, entry: TrialEntry, path: object) -> tuple[str, bool]:
+        """Where a checkpoint is and whether it is still there; what is no checkpoint of the trial is named."""
+        trial = self.directory.trial(entry.number)
+        try:
+            folder = checkpoint_in(self.directory.root, trial.path.name, path)
+            return str(path), folder.is_dir()
+        except (ValueError, OSError) as error:
+            self.note("checkpoints", f"{trial.index}: {error}")
+            return "", False
+
     def _best_kept(self) -> dict[int, str]:
         """Path of each trial's best checkpoint that is still there; of equal ones the later."""
         there = self.checkpoints[self.checkpoints["kept"]].sort_values(["dice", "epoch"], kind="stable")
@@ -261,10 +268,3 @@ def named_cases(rows: list[dict[str, Any]], path: Path, problems: list[str]) -> 
     if len(rows) > len(whole):
         problems.append(f"{path}: {len(rows) - len(whole)} rows without epoch, case, group or class left out")
     return whole
-
-
-def _is_there(root: Path, path: str) -> bool:
-    try:
-        return bool(path) and (root / path).is_dir()
-    except (OSError, ValueError):  # no path at all, such as one of many thousand letters
-        return False

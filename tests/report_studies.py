@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.json_lines import replace_text
-from tuning.record import FORMAT_VERSION, StudyDirectory
+from tuning.record import FORMAT_VERSION, StudyDirectory, trial_name
 
 RUNGS = (3, 9, 27)
 _TERMS = ("dice", "bce", "focal")
@@ -92,7 +92,7 @@ class StudyWriter:
             folder.cases.write_text("".join(json.dumps(line) + "\n" for line in lines))
         gains = [epoch for epoch in range(1, len(dice) + 1) if dice[epoch - 1] == max(dice[:epoch])][-2:]
         lines = [
-            {"path": f"attempts/01/{number}-{epoch}", "epoch": epoch, "dice": dice[epoch - 1], "bytes": 1 << 20}
+            {"path": checkpoint_path(number, epoch), "epoch": epoch, "dice": dice[epoch - 1], "bytes": 1 << 20}
             for epoch in gains
         ]
         folder.index.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -120,6 +120,11 @@ class StudyWriter:
 
     def _journal(self, **entry: Any) -> None:
         self._lines.append(json.dumps({"worker_id": "w", **entry}))
+
+
+def checkpoint_path(number: int, epoch: int) -> str:
+    """Where the checkpoint of an epoch would stand, relative to the study."""
+    return f"attempts/01/{trial_name(number)}/checkpoint_{epoch:06d}"
 
 
 def epoch_row(epoch: int, dice: float, weights: dict[str, float]) -> dict[str, Any]:

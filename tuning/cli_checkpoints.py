@@ -65,10 +65,13 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,  # noqa: FBT002
     debug: Debug = False,  # noqa: FBT002
 ) -> None:
-    """Remove checkpoints that need not stay; never the best, the latest, a pinned one or one that is being read."""
+    """Remove checkpoints that need not stay; never the best, the latest, a pinned one or one that is being read.
+
+    Of a study only what verifies as a checkpoint of it is removed; exit code 1 when its index names anything else.
+    """
     del debug
     from components.checkpoints import KeepPolicy, prune_checkpoints  # noqa: PLC0415
-    from tuning.upkeep import GIB, prune_study, study_of  # noqa: PLC0415
+    from tuning.upkeep import GIB, prune_study, refused_lines, study_of  # noqa: PLC0415
 
     if keep is None and max_gib is None:
         raise typer.BadParameter("give --keep or --max-gib")
@@ -79,6 +82,10 @@ def prune(
         _say(prune_checkpoints(directory, policy, dry_run=dry_run), directory)
     else:
         _say(prune_study(study, keep, max_gib, dry_run=dry_run), directory)
+        refused = refused_lines(study)
+        for line in refused:
+            typer.echo(f"refused: {line}", err=True)
+        raise typer.Exit(_DAMAGED if refused else 0)
 
 
 @checkpoints.command()
@@ -92,7 +99,7 @@ def explain(
     from components.save_decisions import read_decisions  # noqa: PLC0415
     from reports.decisions import explain_text  # noqa: PLC0415
 
-    typer.echo(explain_text(read_decisions(directory / "decisions.jsonl"), form.value))
+    typer.echo(explain_text(read_decisions(_decisions_of(directory)), form.value))
 
 
 @checkpoints.command()
@@ -109,12 +116,21 @@ def replay(
     from reports.replay import replay_text  # noqa: PLC0415
 
     mode: Literal["min", "max"] = "min" if lowest else "max"
-    trace = Trace.from_decisions(read_decisions(directory / "decisions.jsonl"), monitor=metric, mode=mode)
+    trace = Trace.from_decisions(read_decisions(_decisions_of(directory)), monitor=metric, mode=mode)
     policies = {
         name: make_save_policy(name, monitor=metric, mode=mode) for name in ("best", "epoch", "interval", "adaptive")
     }
     policies["interval of 5"] = policies.pop("interval")
     typer.echo(replay_text(compare_policies(trace, policies), form.value))
+
+
+def _decisions_of(directory: Path) -> Path:
+    """The log of decisions in a directory; that of a trial is opened where it is the study's own file alone."""
+    from tuning.record import file_in  # noqa: PLC0415
+    from tuning.upkeep import study_of  # noqa: PLC0415
+
+    path, study = directory.absolute() / "decisions.jsonl", study_of(directory.absolute())
+    return path if study is None else file_in(study.root, path)
 
 
 def _inspect(directory: Path, *, verified: bool) -> "list[Inspected]":

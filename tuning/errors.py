@@ -13,6 +13,10 @@ class StudyMismatchError(StudyError, ValueError):
     """The study directory belongs to other data, other settings or another format version."""
 
 
+class UnsafePathError(StudyError, ValueError):
+    """A path of a study leads out of it, or to what it should not be; it was not opened."""
+
+
 class StudyNotFoundError(StudyError, FileNotFoundError):
     """There is no study in the directory."""
 

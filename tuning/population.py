@@ -17,6 +17,7 @@ from tuning.listener import Listener
 from tuning.outcome import Judge, tell_end
 from tuning.record import Clone, Journal, StudyDirectory, TrialEntry, append_line, rewrite_lines
 from tuning.recovery import Unfinished, index_line
+from tuning.retention import remove_leftover
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,14 @@ class Populations:
         own = [line["path"] for line in trial.checkpoints() if line["epoch"] == clone.epoch]
         partial = copy.with_name(f".{copy.name}")
         for left_by_a_kill in (partial, copy):
-            shutil.rmtree(left_by_a_kill, ignore_errors=True)
+            remove_leftover(left_by_a_kill)
         shutil.copytree(original, partial)
         partial.rename(copy)
         line = index_line(str(copy.relative_to(self.directory.root)), verify_checkpoint(copy))
         append_line(trial.index, line | {"cloned_from": clone.source})
         for path in own:
             if self.directory.root / path != copy:
-                shutil.rmtree(self.directory.root / path, ignore_errors=True)
+                remove_leftover(self.directory.root / path)
         append_line(trial.metrics, source.epochs()[clone.epoch] | {"cloned_from": clone.source})
         cases = [row for row in source.case_scores() if row["epoch"] == clone.epoch]
         rewrite_lines(trial.cases, [row for row in trial.case_scores() if row["epoch"] != clone.epoch] + cases)

@@ -1,7 +1,6 @@
 """Puts a study back on its feet after a kill: what was recorded stays, what was half done is undone or finished."""
 
 import logging
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,19 @@ from tuning.record import (
     TrialDirectory,
     TrialEntry,
     append_line,
+    checkpoint_folders,
     in_order_of_arrival,
     mend_decisions,
     note_decision,
+    read_index,
     read_scheduler_decisions,
 )
 from tuning.record.layout import drop_epochs_after, is_epoch_row
 from tuning.record.scheduling import STOP
-from tuning.retention import prune
+from tuning.retention import prune, remove_leftover
 from tuning.scheduler import StudyScheduler
 from tuning.store import remove_staging_folders
+from tuning.upkeep import set_aside
 
 _logger = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ def recover(
         scheduler.replay(result.trial, {result.epoch: result.dice})
     for entry in entries:
         trial = directory.trial(entry.number)
+        for refused in read_index(trial)[1]:
+            _logger.warning("%s", refused)
         if entry.state == "running":
             _take_up_checkpoints(directory, journal, scheduler, entry)
         _remove_unindexed(trial)
@@ -129,7 +133,7 @@ def _take_up_checkpoints(
     trial = directory.trial(entry.number)
     for file in (trial.metrics, trial.decisions, trial.index, trial.cases):
         mend_lines(file, is_whole=is_epoch_row)
-    for folder in _folders(trial):
+    for folder in checkpoint_folders(trial.study_root, trial.path.name):
         path = str(folder.relative_to(trial.study_root))
         try:
             record = verify_checkpoint(folder)
@@ -137,7 +141,7 @@ def _take_up_checkpoints(
             lacks_row = is_next or (record.epoch in entry.dice and record.epoch not in trial.epochs())
             cases = _cases_of(folder) if lacks_row else []
         except CheckpointError as error:
-            _set_aside(folder, error)
+            _logger.warning("set aside a damaged checkpoint as %s: %s", set_aside(folder), error)
             continue
         if lacks_row:
             append_line(trial.metrics, record.metrics)
@@ -173,20 +177,9 @@ def _cases_of(checkpoint: Path) -> list[dict[str, Any]]:
 def _remove_unindexed(trial: TrialDirectory) -> None:
     """Remove what a worker still wrote after its driver was killed, and what no epoch of the journal belongs to."""
     indexed = {trial.study_root / line["path"] for line in trial.checkpoints()}
-    for folder in _folders(trial):
+    for folder in checkpoint_folders(trial.study_root, trial.path.name):
         if folder not in indexed:
-            shutil.rmtree(folder)
-
-
-def _folders(trial: TrialDirectory) -> list[Path]:
-    return sorted(trial.study_root.glob(f"attempts/*/{trial.path.name}/checkpoint_*"))
-
-
-def _set_aside(folder: Path, error: CheckpointError) -> None:
-    aside = folder.with_name(f".damaged-{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-    _logger.warning("set aside a damaged checkpoint as %s: %s", aside, error)
+            remove_leftover(folder)
 
 
 def index_line(path: str, record: CheckpointRecord) -> dict[str, Any]:

@@ -1,13 +1,20 @@
-"""Which checkpoints stay: of a trial the best k and the latest, over all attempts; of a study what its budget holds."""
+"""Which checkpoints stay: of a trial the best k and the latest, over all attempts; of a study what its budget holds.
+
+Nothing but a checkpoint of the study is ever removed.
+"""
 
 import logging
 import math
 import shutil
 from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from components.checkpoints.record import FILES, MANIFEST, read_record
 from components.checkpoints.sharing import remove_unless_leased
-from tuning.record import StudyDirectory, TrialDirectory, TrialEntry
+from components.errors import CheckpointError
+from tuning.record import StudyDirectory, TrialDirectory, TrialEntry, checkpoint_in
 
 _logger = logging.getLogger(__name__)
 GIB = 1 << 30
@@ -35,13 +42,55 @@ def prune(trial: TrialDirectory, keep: int | None) -> None:
     staying = kept(lines, keep)
     for line in lines:
         if line not in staying:
-            remove_unless_leased(trial.study_root / line["path"], shutil.rmtree)
+            remove_checkpoint(trial.study_root, line)
 
 
 def prune_to_budget(directory: StudyDirectory, entries: Sequence[TrialEntry], max_gib: float) -> None:
     """Remove checkpoints of ended trials until those of the whole study take no more than `max_gib`, in GiB."""
     for line in over_budget(directory, entries, max_gib):
-        remove_unless_leased(directory.root / line["path"], shutil.rmtree)
+        remove_checkpoint(directory.root, line)
+
+
+def remove_checkpoint(root: Path, line: dict[str, Any]) -> bool:
+    """Remove the checkpoint that a line of an index names, unless somebody reads it; returns whether it has gone.
+
+    A folder that is not the checkpoint of that line stays, and a warning names it.
+
+    Args:
+        root: of the study.
+        line: from `TrialDirectory.checkpoints`, which lets no path through that leads elsewhere.
+    """
+    folder = checkpoint_in(root, Path(line["path"]).parent.name, line["path"])
+    try:
+        sha256 = read_record(folder)[0].manifest_sha256
+    except CheckpointError as error:
+        _warn_once(f"not removed, as it is no whole checkpoint: {error}")
+        return False
+    if sha256 != line.get("sha256", sha256):
+        _warn_once(f"{folder}: not removed, as it is another checkpoint than the trial's checkpoints.jsonl says")
+        return False
+    return remove_unless_leased(folder, remove_leftover) and not folder.exists()
+
+
+def remove_leftover(folder: Path) -> None:
+    """Remove the folder of a checkpoint, whole or half written; one that holds anything else stays, with a warning."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    foreign = [path for path in folder.iterdir() if not _belongs_to_a_checkpoint(path)]
+    if foreign:
+        _warn_once(f"{folder}: not removed, as it holds {foreign[0].name}, which is no part of a checkpoint")
+    else:
+        shutil.rmtree(folder)
+
+
+def _belongs_to_a_checkpoint(path: Path) -> bool:
+    return path.name in (*FILES, MANIFEST) or (path.name.startswith(".") and not path.is_dir())
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Pruning looks at the same folder after each checkpoint."""
+    _logger.warning("%s", text)
 
 
 def over_budget(

@@ -21,7 +21,7 @@ from tuning.errors import ScriptError, TrialExitError
 from tuning.failures import failure_kind
 from tuning.objective import OBJECTIVE, dice_of_weights
 from tuning.output import captured_output
-from tuning.record import trial_name
+from tuning.record import checkpoint_folders, trial_name
 from tuning.store import Start, TuneStore, staging_folder
 from tuning.task import Epoch, Task
 
@@ -52,7 +52,7 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
         try:
             records = [verify_checkpoint(Path(shared.root) / line["path"]) for line in config["checkpoints"]]
             trial = trial_name(config["number"])
-            folders = partial(Path(shared.root).glob, f"attempts/*/{trial}/checkpoint_*")
+            folders = partial(checkpoint_folders, Path(shared.root), trial)
             store = TuneStore(staging, records, folders, Start(**config["start"]) if config["start"] else None)
             with closing(trial_epochs(config, shared, store)) as epochs:
                 for row, ended, cases in epochs:

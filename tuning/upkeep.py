@@ -1,17 +1,15 @@
 """Repairs and prunes the checkpoints of a study, under its lock."""
 
-import shutil
 from pathlib import Path
 
 from components.checkpoints import Change, inspect_checkpoints
 from components.checkpoints.local_store import HIDDEN
-from components.checkpoints.sharing import remove_unless_leased
 from tuning.errors import StudyNotFoundError
 from tuning.lock import study_lock
-from tuning.record import StudyDirectory, open_journal
-from tuning.retention import GIB, kept, over_budget
+from tuning.record import StudyDirectory, folder_in, open_journal, read_index
+from tuning.retention import GIB, kept, over_budget, remove_checkpoint
 
-__all__ = ["GIB", "checkpoint_folders", "prune_study", "repair_study", "study_of"]
+__all__ = ["GIB", "checkpoint_folders", "prune_study", "refused_lines", "repair_study", "set_aside", "study_of"]
 
 
 def study_of(directory: Path) -> StudyDirectory | None:
@@ -28,7 +26,8 @@ def checkpoint_folders(directory: Path) -> list[Path]:
     study = study_of(directory)
     if study is None or directory.absolute() == study.root:
         return [directory]
-    folders = sorted(study.root.glob(f"attempts/*/{directory.name}"))
+    attempts = folder_in(study.root, study.root / "attempts")
+    folders = [folder_in(study.root, folder) for folder in sorted(attempts.glob(f"*/{directory.name}"))]
     if not folders:
         raise StudyNotFoundError(f"{directory}: this trial has no checkpoints.")
     return folders
@@ -42,11 +41,26 @@ def repair_study(study: StudyDirectory) -> list[Change]:
     """
     with study_lock(study):
         changes = []
-        for found in inspect_checkpoints(study.root / "attempts", verified=True):
+        for found in inspect_checkpoints(folder_in(study.root, study.root / "attempts"), verified=True):
             if found.problem:
-                found.path.rename(found.path.with_name(f"{HIDDEN}damaged-{found.path.name}"))
+                set_aside(found.path)
                 changes.append(Change(found.path, f"set aside: {found.problem}"))
         return changes
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint, so that it counts no more; nothing is overwritten. Returns where it is now."""
+    aside = folder.with_name(f"{HIDDEN}damaged-{folder.name}")
+    number = 2
+    while aside.exists():
+        aside, number = aside.with_name(f"{HIDDEN}damaged-{folder.name}-{number}"), number + 1
+    return folder.rename(aside)
+
+
+def refused_lines(study: StudyDirectory) -> list[str]:
+    """What is refused of the indexes of a study: lines that name no checkpoint of their trial."""
+    trials = [study.trial(entry.number) for entry in open_journal(study).trials()]
+    return [line for trial in trials for line in read_index(trial)[1]]
 
 
 def prune_study(
@@ -71,6 +85,6 @@ def prune_study(
             path = study.root / line["path"]
             if dry_run:
                 changes.append(Change(path, "would be removed", line["bytes"]))
-            elif remove_unless_leased(path, shutil.rmtree):
+            elif remove_checkpoint(study.root, line):
                 changes.append(Change(path, "removed", line["bytes"]))
         return changes

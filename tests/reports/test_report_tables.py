@@ -23,7 +23,7 @@ from reports import (
     write_table,
 )
 from reports.reading import collector_paused
-from tests.report_studies import StudyWriter
+from tests.report_studies import StudyWriter, checkpoint_path
 from tuning.record import append_line, open_journal
 
 
@@ -85,14 +85,14 @@ def test_failures_come_with_the_end_of_their_log(written: Path) -> None:
 
 
 def test_checkpoints_say_whether_they_are_still_there(written: Path) -> None:
-    (written / "attempts" / "c1").mkdir(parents=True)
+    (written / checkpoint_path(0, 1)).mkdir(parents=True)
     index = written / "trials" / "0000" / "checkpoints.jsonl"
     index.unlink()
-    for epoch, path in ((1, "attempts/c0"), (2, "attempts/c1")):
+    for epoch, path in ((1, checkpoint_path(0, 0)), (2, checkpoint_path(0, 1))):
         append_line(index, {"epoch": epoch, "path": path, "dice": 0.6, "bytes": 1 << 20, "sha256": ""})
     table = checkpoints_table(written)
     assert table[table["number"] == 0]["kept"].tolist() == [False, True]
-    assert load_trials(written)["checkpoint"][1] == str(written / "attempts" / "c1")
+    assert load_trials(written)["checkpoint"][1] == str(written / checkpoint_path(0, 1))
     kinds = compare(written).set_index("kind")
     assert kinds[["mib_written", "mib_kept"]].to_dict("index")["one: trial 0"] == {"mib_written": 2.0, "mib_kept": 1.0}
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from reports import StudyTables, load_trials
 from reports.sentences import best_of
 from reports.summary import conclusion_lines, status_lines
-from tests.report_studies import StudyWriter
+from tests.report_studies import StudyWriter, checkpoint_path
 from tuning import StudyConfig
 from tuning.engine import StopFlag
 from tuning.listener import Listener
@@ -73,9 +73,9 @@ def test_the_progress_names_a_feasible_one() -> None:
 
 def test_the_feasible_best_keeps_its_checkpoint(study: StudyDirectory) -> None:
     for number in (0, 1):
-        (study.root / f"attempts/01/{number}-1").mkdir(parents=True)
+        (study.root / checkpoint_path(number, 1)).mkdir(parents=True)
     given_up = over_budget(study, [INFEASIBLE, FEASIBLE], max_gib=1 / GIB)
-    assert [line["path"] for line in given_up] == ["attempts/01/0-1"]
+    assert [line["path"] for line in given_up] == [checkpoint_path(0, 1)]
 
 
 @pytest.mark.parametrize(("entry", "reached"), [(INFEASIBLE, False), (FEASIBLE, True)])

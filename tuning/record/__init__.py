@@ -3,7 +3,8 @@
 from components.json_lines import append_line, cut_torn_tail, read_lines, rewrite_lines
 from tuning.record.entry import Clone, TrialEntry, make_entry
 from tuning.record.journal import Journal, open_journal
-from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, trial_label, trial_name
+from tuning.record.layout import FORMAT_VERSION, StudyDirectory, TrialDirectory, read_index, trial_label, trial_name
+from tuning.record.places import checkpoint_folders, checkpoint_in, file_in, folder_in
 from tuning.record.scheduling import (
     SchedulerDecision,
     in_order_of_arrival,
@@ -21,12 +22,17 @@ __all__ = [
     "TrialDirectory",
     "TrialEntry",
     "append_line",
+    "checkpoint_folders",
+    "checkpoint_in",
     "cut_torn_tail",
+    "file_in",
+    "folder_in",
     "in_order_of_arrival",
     "make_entry",
     "mend_decisions",
     "note_decision",
     "open_journal",
+    "read_index",
     "read_lines",
     "read_scheduler_decisions",
     "rewrite_lines",

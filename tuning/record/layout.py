@@ -1,6 +1,7 @@
 """Where everything stands in a study directory."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,8 @@ import yaml
 
 from components.json_lines import Row, append_line, mend_lines, parse_line, read_lines, replace_text, rewrite_lines
 from components.plain_text import escape, shorten
-from tuning.errors import StudyMismatchError, StudyNotFoundError
+from tuning.errors import StudyMismatchError, StudyNotFoundError, UnsafePathError
+from tuning.record.places import checkpoint_in, file_in, folder_in
 from tuning.record.shape import missing_settings, shape_problems
 
 FORMAT_VERSION = 1
@@ -20,11 +22,16 @@ _MOST_ATTEMPTS, _MOST_SECONDS = 1_000_000, 1e12  # far beyond any; a larger numb
 _LONGEST_LINE = 500  # characters of a line of a log that are shown
 _TAIL_BYTES = 1 << 20  # of a log that are read to find its last lines
 SEEDED = ", seed "  # in the name of a finalist
+_OF_A_LINE: dict[str, Callable[[object], bool]] = {
+    "epoch": lambda value: type(value) is int and value >= 0,
+    "dice": lambda value: type(value) in (int, float),
+    "bytes": lambda value: type(value) is int and value >= 0,
+}  # what a line of an index says beside the path
 
 
 @dataclass(frozen=True)
 class TrialDirectory:
-    """The record of one trial.
+    """The record of one trial; each path was looked at, see `tuning.record.places`.
 
     `params.json`, `metrics.jsonl`, `cases.jsonl`, `checkpoints.jsonl` (the index), `decisions.jsonl` and `log.txt`.
     """
@@ -35,37 +42,37 @@ class TrialDirectory:
     @property
     def params(self) -> Path:
         """The sampled settings of the trial."""
-        return self.path / "params.json"
+        return file_in(self.study_root, self.path / "params.json")
 
     @property
     def metrics(self) -> Path:
         """One line an epoch."""
-        return self.path / "metrics.jsonl"
+        return file_in(self.study_root, self.path / "metrics.jsonl")
 
     @property
     def index(self) -> Path:
         """One line a checkpoint, over all attempts, with paths relative to the study."""
-        return self.path / "checkpoints.jsonl"
+        return file_in(self.study_root, self.path / "checkpoints.jsonl")
 
     @property
     def decisions(self) -> Path:
         """One line an epoch: whether a checkpoint was saved, why, and what that cost."""
-        return self.path / "decisions.jsonl"
+        return file_in(self.study_root, self.path / "decisions.jsonl")
 
     @property
     def cases(self) -> Path:
         """Scores of each validation case and class, of each epoch that was the best so far (of its fold)."""
-        return self.path / "cases.jsonl"
+        return file_in(self.study_root, self.path / "cases.jsonl")
 
     @property
     def held_out(self) -> Path:
         """Scores of each test case and class, of a finalist's best checkpoint; written once."""
-        return self.path / "test.jsonl"
+        return file_in(self.study_root, self.path / "test.jsonl")
 
     @property
     def log(self) -> Path:
         """What the trial printed."""
-        return self.path / "log.txt"
+        return file_in(self.study_root, self.path / "log.txt")
 
     def settings(self) -> dict[str, Any]:
         """Sampled settings by dotted path; empty before they were drawn."""
@@ -88,12 +95,11 @@ class TrialDirectory:
         return list(rows.values())
 
     def checkpoints(self) -> list[dict[str, Any]]:
-        """Index lines of the checkpoints that are still there, by epoch; the later line of an epoch counts."""
-        lines = {
-            line["epoch"]: line
-            for line in read_lines(self.index, is_whole=is_index_line)
-            if _is_folder(self.study_root / line["path"])
-        }
+        """Index lines of the checkpoints that are still there, by epoch; the later line of an epoch counts.
+
+        A line that names no checkpoint of this trial is left out; `read_index` says which and why.
+        """
+        lines = {line["epoch"]: line for line in read_index(self)[0] if (self.study_root / line["path"]).is_dir()}
         return [lines[epoch] for epoch in sorted(lines)]
 
     def best_checkpoint(self) -> dict[str, Any] | None:
@@ -123,42 +129,42 @@ class StudyDirectory:
     @property
     def study_file(self) -> Path:
         """The study as it was resolved; never rewritten."""
-        return self.root / "study.yaml"
+        return file_in(self.root, self.root / "study.yaml")
 
     @property
     def journal(self) -> Path:
         """The Optuna journal, the one truth."""
-        return self.root / "journal.log"
+        return file_in(self.root, self.root / "journal.log")
 
     @property
     def attempts_file(self) -> Path:
         """Start and end of each attempt."""
-        return self.root / "attempts.jsonl"
+        return file_in(self.root, self.root / "attempts.jsonl")
 
     @property
     def scheduler_log(self) -> Path:
         """Every result in the order of its arrival, and what the scheduler decided on it; see `record.scheduling`."""
-        return self.root / "scheduler.jsonl"
+        return file_in(self.root, self.root / "scheduler.jsonl")
 
     @property
     def lock(self) -> Path:
         """Held by the process that runs the study."""
-        return self.root / "study.lock"
+        return file_in(self.root, self.root / "study.lock")
 
     @property
     def owner(self) -> Path:
         """Which process that is."""
-        return self.root / "running.json"
+        return file_in(self.root, self.root / "running.json")
 
     @property
     def reports(self) -> Path:
         """Tables and reports; can be thrown away and made again."""
-        return self.root / "report"
+        return folder_in(self.root, self.root / "report")
 
     @property
     def finalists(self) -> "StudyDirectory":
         """The study in which the best settings are trained again."""
-        return StudyDirectory(self.root / "finalists")
+        return StudyDirectory(folder_in(self.root, self.root / "finalists"))
 
     def exists(self) -> bool:
         """Whether a study was made here."""
@@ -170,12 +176,12 @@ class StudyDirectory:
 
     def trial_names(self) -> list[str]:
         """Folder names of the trials that have a record."""
-        folder = self.root / "trials"
+        folder = folder_in(self.root, self.root / "trials")
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
     def attempt(self, attempt: int, part: int = 0) -> Path:
         """The folder of Ray Tune's own files for an attempt, or for a later part of it."""
-        return self.root / "attempts" / (f"{attempt:02d}-{part}" if part else f"{attempt:02d}")
+        return folder_in(self.root, self.root / "attempts" / (f"{attempt:02d}-{part}" if part else f"{attempt:02d}"))
 
     def create(self, record: dict[str, Any]) -> None:
         """Write `study.yaml`: format version, settings, data fingerprint, versions."""
@@ -237,12 +243,6 @@ def is_epoch_row(row: Row) -> bool:
     return type(row.get("epoch")) is int and row["epoch"] >= 0
 
 
-def is_index_line(row: Row) -> bool:
-    """Whether a line of an index names a checkpoint, its epoch and its Dice."""
-    numbers = is_epoch_row(row) and all(type(row.get(name)) in (int, float) for name in ("dice", "bytes"))
-    return numbers and isinstance(row.get("path"), str)
-
-
 def is_case_row(row: Row) -> bool:
     """Whether a row of scores says of which epoch, case and class it is."""
     return is_epoch_row(row) and isinstance(row.get("case"), str) and isinstance(row.get("class"), str)
@@ -257,19 +257,34 @@ def is_attempt_event(row: Row) -> bool:
     return row.get("event") == "start" and all(isinstance(row.get(part, {}), dict) for part in _OF_A_START)
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # no path at all, such as one of many thousand letters
-        return False
-
-
 def _is_time(value: object) -> bool:
     try:
         datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         return False
     return True
+
+
+def read_index(trial: TrialDirectory) -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines of a trial's index that name a checkpoint of it, there or not, and why the others are refused."""
+    lines, refused = [], []
+    for line in read_lines(trial.index):
+        why = _why_refused(trial, line)
+        if why:
+            refused.append(f"{trial.index}: {why}; the line is left out, and nothing that it names was touched.")
+        else:
+            lines.append(line)
+    return lines, refused
+
+
+def _why_refused(trial: TrialDirectory, line: dict[str, Any]) -> str:
+    """What keeps a line from being one of this trial's index; empty when nothing does."""
+    try:
+        checkpoint_in(trial.study_root, trial.path.name, line.get("path"))
+    except UnsafePathError as error:
+        return str(error).rstrip(".")
+    wrong = [name for name, is_right in _OF_A_LINE.items() if not is_right(line.get(name))]
+    return f"{line['path']!r} has no {' and no '.join(wrong)}" if wrong else ""
 
 
 def _damaged(path: Path, why: str) -> StudyMismatchError:
