@@ -14,6 +14,7 @@ Above0 = Annotated[float, Gt(0)]
 From0 = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Below1 = Annotated[float, Ge(0), Lt(1)]
+Strength = Annotated[float, Ge(0), Le(3)]
 Text = Annotated[str, Len(1)]
 
 _LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from components.setting_types import Above0, Below1, From0, Natural, Positive, Share, Text
+from components.setting_types import Above0, Below1, From0, Natural, Positive, Share, Strength, Text
 
 OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "poly"]
@@ -36,6 +36,8 @@ class TrainingSettings:
     window: Window = "auto"
     overlap: Below1 = 0.25
     augment: str = "flip"
+    augment_strength: Strength = 1.0
+    mirror: list[Natural] | None = None
     precision: PrecisionName = "auto"
     step: str | None = None
     compile: Compiled = False

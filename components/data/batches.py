@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from components.data.augmentation.mirroring import axes_to_mirror
 from components.data.dataset import Split
 from components.data.foreground import draw_corner, foreground_positions
 from components.errors import InvalidInputError
@@ -34,6 +35,7 @@ def training_batches(
     foreground: float = 0.0,
     held: "DeviceCases | None" = None,
     pinned: bool = False,
+    mirror: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
@@ -50,13 +52,14 @@ def training_batches(
             none, and for the other crops, any place is as likely.
         held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
         pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
+        mirror: spatial axes, from 0, that `flip` mirrors; None: all.
 
     Yields:
         images `(B, C, *spatial)` float32, and masks: int64 indices `(B, *spatial)` or float32 `(B, C, *spatial)`.
 
     Raises:
         InvalidInputError: size below 1, an unknown augmentation, a crop that does not fit the axes, whole cases of
-            different sizes, or foreground outside 0 to 1.
+            different sizes, an axis to mirror that the images do not have, or foreground outside 0 to 1.
     """
     if size < 1:
         raise InvalidInputError(f"batch size: found {size}, must be at least 1.")
@@ -65,13 +68,16 @@ def training_batches(
     if not 0 <= foreground <= 1:
         raise InvalidInputError(f"foreground: found {foreground}, must be a share from 0 to 1.")
     window = check_crop(split, crop, size)
+    spatial = split.images[0].ndim - 1
+    may_mirror = np.isin(np.arange(spatial), axes_to_mirror(mirror, spatial))
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(split))
     for start in range(0, len(split), size):
         members = order[start : start + size]
         places = [(int(index), _draw_place(split, int(index), window, foreground, random)) for index in members]
-        spatial = split.images[0].ndim - 1
-        mirrored = random.random((len(places), spatial)) < 0.5 if augment == "flip" else None  # noqa: PLR2004
+        mirrored = None
+        if augment == "flip":
+            mirrored = (random.random((len(places), spatial)) < 0.5) & may_mirror  # noqa: PLR2004
         if held is not None:
             yield held.batch(places, mirrored)
             continue

@@ -23,6 +23,7 @@ class EpochBatches:
         crop: as in `training_batches`.
         divisor: as in `training_batches`.
         foreground: as in `training_batches`.
+        mirror: as in `training_batches`.
 
     Example:
         >>> batches = EpochBatches(data.train, size=8, seed=0, device="cpu", crop=128)  # doctest: +SKIP
@@ -41,10 +42,12 @@ class EpochBatches:
         crop: int | Sequence[int] | None = None,
         divisor: int = 1,
         foreground: float = 0.0,
+        mirror: Sequence[int] | None = None,
     ) -> None:
         self._split, self._size, self._seed, self._device = split, size, seed, torch.device(device)
         self._augment, self._augmentation = "none" if augmentation else augment, augmentation
         self._crop, self._divisor, self._foreground = crop, divisor, foreground
+        self._mirror = mirror
         self._held = hold_on_device(split, self._device, crop=crop, divisor=divisor)
 
     def of(self, epoch: int) -> Iterator[Batch]:
@@ -63,6 +66,7 @@ class EpochBatches:
             divisor=self._divisor,
             foreground=self._foreground,
             held=self._held,
+            mirror=self._mirror,
             pinned=self._device.type == "cuda" and self._held is None,
         )
         if self._augmentation is None:
