@@ -16,6 +16,7 @@ Above0 = Annotated[float, Gt(0)]
 From0 = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Below1 = Annotated[float, Ge(0), Lt(1)]
+Strength = Annotated[float, Ge(0), Le(3)]
 Text = Annotated[str, Len(1)]
 Dotted = Annotated[str, Predicate(is_dotted)]  # one's own code, `package.module:name`
 NOT_DOTTED = "must be a path such as package.module:name"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.setting_types import Above0, Below1, Dotted, From0, Natural, Positive, Share, Text
+from components.setting_types import Above0, Below1, Dotted, From0, Natural, Positive, Share, Strength, Text
 
 OptimizerName = Literal["adamw", "sgd"] | Dotted
 ScheduleName = Literal["constant", "cosine", "poly", "trapezoid"] | Dotted
@@ -40,6 +40,8 @@ class TrainingSettings:
     window: Window = "auto"
     overlap: Below1 = 0.25
     augment: str = "flip"
+    augment_strength: Strength = 1.0
+    mirror: list[Natural] | None = None
     precision: PrecisionName = "auto"
     step: str | None = None
     compile: Compiled = False

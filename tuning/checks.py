@@ -127,7 +127,7 @@ def _gathered(problems: list[str], where: str) -> Iterator[None]:
 def _check_augmentation(settings: StudyConfig, data: SegmentationData) -> None:
     """Build it and send a case through it."""
     training, divisor = settings.training, settings.model.divisor
-    augmentation = named_augmentation(training.augment)
+    augmentation = named_augmentation(training, data.train)
     if augmentation is not None:
         batches = training_batches(
             data.train, size=1, seed=0, epoch=1, augment="none", crop=training.crop, divisor=divisor

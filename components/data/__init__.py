@@ -1,6 +1,6 @@
 """Images and masks of a study: its splits, fingerprint and batches."""
 
-from components.data.augmentation import Augmentation, StandardAugmentation, augmented
+from components.data.augmentation import Augmentation, StandardAugmentation, StrongAugmentation, augmented
 from components.data.batches import evaluation_batches, training_batches
 from components.data.dataset import SegmentationData, Split
 from components.data.findings import find_warnings
@@ -15,6 +15,7 @@ __all__ = [
     "SegmentationData",
     "Split",
     "StandardAugmentation",
+    "StrongAugmentation",
     "augmented",
     "evaluation_batches",
     "find_warnings",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from components.data.augmentation.mirroring import axes_to_mirror
 from components.data.dataset import Split
 from components.data.foreground import draw_corner, foreground_positions
 from components.errors import InvalidInputError
@@ -36,6 +37,7 @@ def training_batches(
     held: "DeviceCases | None" = None,
     pinned: bool = False,
     join_single: bool = False,
+    mirror: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Shuffled batches of an epoch.
 
@@ -54,7 +56,7 @@ def training_batches(
             are gone through in a new order as often as it takes. None goes through them once.
         held: the same cases on the device that trains, as `hold_on_device` gives them; the batches are cut there.
         pinned: put batches into page-locked memory, from which they go to a GPU without being waited for.
-
+        mirror: spatial axes, from 0, that `flip` mirrors; None: all.
         join_single: a last batch of one case is joined to the one before it, for a network that cannot train on one.
 
     Yields:
@@ -62,7 +64,8 @@ def training_batches(
 
     Raises:
         InvalidInputError: size or number of batches below 1, an unknown augmentation, a crop that does not fit the
-            axes, whole cases of different sizes, or foreground outside 0 to 1.
+            axes, whole cases of different sizes, an axis to mirror that the images do not have, or foreground outside
+            0 to 1.
     """
     if size < 1:
         raise InvalidInputError(f"batch size: found {size}, must be at least 1.")
@@ -73,12 +76,15 @@ def training_batches(
     if not 0 <= foreground <= 1:
         raise InvalidInputError(f"foreground: found {foreground}, must be a share from 0 to 1.")
     window = check_crop(split, crop, size)
+    spatial = split.images[0].ndim - 1
+    may_mirror = np.isin(np.arange(spatial), axes_to_mirror(mirror, spatial))
     random = np.random.default_rng((seed, epoch))
     order = _order(random, len(split), None if batches is None else batches * size)
     for members in (order[part] for part in _cut_in_batches(len(order), size, join_single=join_single)):
         places = [(int(index), _draw_place(split, int(index), window, foreground, random)) for index in members]
-        spatial = split.images[0].ndim - 1
-        mirrored = random.random((len(places), spatial)) < 0.5 if augment == "flip" else None  # noqa: PLR2004
+        mirrored = None
+        if augment == "flip":
+            mirrored = (random.random((len(places), spatial)) < 0.5) & may_mirror  # noqa: PLR2004
         if held is not None:
             yield held.batch(places, mirrored)
             continue

@@ -25,6 +25,7 @@ class EpochBatches:
         foreground: as in `training_batches`.
         batches: as in `training_batches`.
         join_single: as in `training_batches`.
+        mirror: as in `training_batches`.
 
     Example:
         >>> batches = EpochBatches(data.train, size=8, seed=0, device="cpu", crop=128)  # doctest: +SKIP
@@ -45,11 +46,13 @@ class EpochBatches:
         foreground: float = 0.0,
         batches: int | None = None,
         join_single: bool = False,
+        mirror: Sequence[int] | None = None,
     ) -> None:
         self._split, self._size, self._seed, self._device = split, size, seed, torch.device(device)
         self._augment, self._augmentation = "none" if augmentation else augment, augmentation
         self._crop, self._divisor, self._foreground = crop, divisor, foreground
         self._batches, self._join_single = batches, join_single
+        self._mirror = mirror
         self._held = hold_on_device(split, self._device, crop=crop, divisor=divisor)
 
     def of(self, epoch: int) -> Iterator[Batch]:
@@ -70,6 +73,7 @@ class EpochBatches:
             batches=self._batches,
             held=self._held,
             join_single=self._join_single,
+            mirror=self._mirror,
             pinned=self._device.type == "cuda" and self._held is None,
         )
         if self._augmentation is None:

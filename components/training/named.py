@@ -1,31 +1,79 @@
 """One's own code that a configuration names by its dotted path."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from components.data import Augmentation, StandardAugmentation
+import numpy as np
+
+from components.data import Augmentation, Split, StandardAugmentation, StrongAugmentation
+from components.data.augmentation.mirroring import axes_to_mirror
 from components.data.batches import AUGMENTATIONS as WITH_BATCHES
 from components.dotted import import_object
 from components.errors import InvalidInputError
 from components.hints import nearest
 from components.training.steps import TrainStep
 
-AUGMENTATIONS = (*WITH_BATCHES, "standard")
+AUGMENTATIONS = (*WITH_BATCHES, "standard", "strong")
+_MIRRORING = ("flip", "standard", "strong")
 
 
-def named_augmentation(name: str) -> Augmentation | None:
+class AugmentationSettings(Protocol):
+    """What the section `training` says of augmentation."""
+
+    @property
+    def augment(self) -> str:
+        """Name, or dotted path."""
+
+    @property
+    def augment_strength(self) -> float:
+        """Of `standard` and `strong`."""
+
+    @property
+    def mirror(self) -> Sequence[int] | None:
+        """Spatial axes that may be mirrored; None: all."""
+
+
+def named_augmentation(settings: AugmentationSettings, split: Split) -> Augmentation | None:
     """What a batch goes through on the device; None for what is done while batches are made.
 
+    Args:
+        settings: of the training.
+        split: that trains; says how many axes there are, and how far apart pixels lie.
+
     Raises:
-        InvalidInputError: it is no known name and no path that imports, or what it gives cannot be called.
+        InvalidInputError: it is no known name and no path that imports, or what it gives cannot be called; or an axis
+            to mirror is none of the images.
     """
+    name, strength = settings.augment, settings.augment_strength
+    mirror = axes_to_mirror(settings.mirror, split.images[0].ndim - 1)
     if name in WITH_BATCHES:
         return None
     if name == "standard":
-        return StandardAugmentation()
+        return StandardAugmentation.of_strength(strength, mirror)
+    if name == "strong":
+        return StrongAugmentation(strength, mirror=mirror, spacing=_typical_spacing(split))
     if problem := augmentation_problem(name):
         raise InvalidInputError(problem)
     augmentation: Augmentation = _called(name, "training.augment")
     return augmentation
+
+
+def trained_mirrored(settings: AugmentationSettings, axes: int) -> tuple[int, ...]:
+    """Axes along which a network was trained on mirrored images, so that test-time augmentation may mirror them.
+
+    They are those that `mirror` names; without it all of them, but none where the training mirrors nothing, or where
+    only its own code knows.
+
+    Args:
+        settings: of the training.
+        axes: how many spatial axes there are.
+
+    Raises:
+        InvalidInputError: the images have no such axis.
+    """
+    if settings.mirror is None and settings.augment not in _MIRRORING:
+        return ()
+    return axes_to_mirror(settings.mirror, axes)
 
 
 def augmentation_problem(name: str) -> str:
@@ -46,6 +94,13 @@ def named_step(name: str | None) -> TrainStep | None:
         return None
     step: TrainStep = _called(name, "training.step")
     return step
+
+
+def _typical_spacing(split: Split) -> tuple[float, ...] | None:
+    """The median over the cases, along each axis; None where files do not say."""
+    if not split.spacings:
+        return None
+    return tuple(float(value) for value in np.median(split.spacings, axis=0))
 
 
 def _called(name: str, where: str) -> Any:

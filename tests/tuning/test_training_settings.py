@@ -58,6 +58,8 @@ def train(config: StudyConfig, folder: Path, epochs: int | None = None) -> list[
 
 SETTINGS = [
     {"augment": "standard"},
+    {"augment": "standard", "augment_strength": 0.5, "mirror": [1]},
+    {"augment": "strong"},
     {"augment": "tests.tuning.test_training_settings:darker"},
     {"accumulate": 2, "clip_norm": 0.5, "warmup": 2, "lr_schedule": "cosine"},
     {"step": "tests.tuning.test_training_settings:noisy"},

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from components.setting_types import Above0, Below1, From0, Natural, Positive, Share
+from components.setting_types import Above0, Below1, From0, Natural, Positive, Share, Strength
 from components.training_settings import (
     Compiled,
     OptimizerName,
@@ -93,8 +93,19 @@ class TrainingConfig(Section):
     augment: str = Field(
         _USUAL.augment,
         description="`none`; `flip`: mirror along each axis with probability ½; `standard`: also right-angle turns, "
-        "contrast, brightness and noise; or a function of yours, `package.module:name`, that returns a callable of "
+        "contrast, brightness and noise; `strong`: also rotation, scaling, elastic deformation, blur, low resolution "
+        "and gamma (see how_to/augment.md); or a function of yours, `package.module:name`, that returns a callable of "
         "(images, masks, generator) or a dictionary transform of MONAI's",
+    )
+    augment_strength: Strength = Field(
+        _USUAL.augment_strength,
+        description="how far `standard` and `strong` change images: 0 only mirrors and turns, 2 changes twice as much; "
+        "may be searched",
+    )
+    mirror: list[Natural] | None = Field(
+        _USUAL.mirror,
+        description="spatial axes, from 0, along which images may be mirrored by `flip`, `standard` and `strong`, and "
+        "in test-time augmentation; `[]`: none; by default all. Right-angle turns need the last two",
     )
     precision: PrecisionName = Field(
         _USUAL.precision,
