@@ -28,7 +28,9 @@ from components.data.folder import open_folder
 from components.data.folder.splits import read_split
 from components.losses import LossManager
 from components.training import Stepper, accelerate, build_optimizer, evaluate, seed_everything, train_epoch
+from components.training.named import named_augmentation
 from components.training.precision import Precision
+from components.training_settings import TrainingSettings
 
 FOLDERS = {"vessels": "chase_db1_vessels", "nuclei": "dsb2018_nuclei", "hippocampus": "msd_hippocampus"}
 THREADS = 1
@@ -74,6 +76,8 @@ VARIANTS: dict[str, Variant] = {
     "sgd": replace(PLAIN, optimizer="sgd", lr=1e-2, momentum=0.99, decay=3e-5, schedule="poly"),
     "standard": replace(PLAIN, augment="standard"),
     "strong": replace(PLAIN, augment="strong"),
+    "standard recipe": replace(PLAIN, schedule="trapezoid", augment="standard", foreground=0.33),
+    "strong recipe": replace(PLAIN, schedule="trapezoid", augment="strong", foreground=0.33),
     "no augment": replace(PLAIN, augment="none"),
     "fp32": replace(PLAIN, precision="fp32"),
     "clip": replace(PLAIN, clip=12.0),
@@ -134,7 +138,7 @@ def train(data: SegmentationData, variant: Variant, *, seconds: float, seed: int
         seed=seed,
         device="cpu",
         augment="none",
-        augmentation=augmentation(variant.augment),
+        augmentation=augmentation(variant.augment, data.train),
         crop=crop,
         divisor=16,
         foreground=variant.foreground,
@@ -235,15 +239,11 @@ def build(variant: Variant, data: SegmentationData) -> nn.Module:
     return network
 
 
-def augmentation(name: str) -> Callable[..., Any] | None:
+def augmentation(name: str, split: Split) -> Callable[..., Any] | None:
     """Mirroring and turns alone, or a named set."""
-    if name == "none":
-        return None
     if name == "turns":
         return StandardAugmentation(contrast=0, brightness=0, noise=0)
-    from components.training.named import named_augmentation
-
-    return named_augmentation(name)
+    return named_augmentation(TrainingSettings(augment=name), split)
 
 
 def _set_lr(optimizer: torch.optim.Optimizer, variant: Variant, share: float) -> None:

@@ -67,7 +67,7 @@ def coarsened(images: Tensor, zoom: Tensor, axes: Sequence[int]) -> Tensor:
     spatial = images.shape[2:]
     linear = "bilinear" if len(spatial) == 2 else "trilinear"  # noqa: PLR2004 - rows and columns
     found = []
-    for image, share in zip(images.split(1), zoom.flatten().tolist(), strict=True):
+    for image, share in zip(images.split(1), zoom.flatten().tolist(), strict=True):  # type: ignore[no-untyped-call]
         small = image
         for axis in axes:
             fewer = max(round(spatial[axis] * share), 1)
