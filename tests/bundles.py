@@ -25,8 +25,9 @@ def make_bundle(
     given: dict[str, Any] | None = None,
     output: dict[str, Any] | None = None,
     tiling: dict[str, Any] | None = None,
+    tta: dict[str, Any] | None = None,
 ) -> Path:
-    """A bundle of a network of one binary class; `given`, `output` and `tiling` change what it says of itself."""
+    """A bundle of a network of one binary class; `given`, `output`, `tiling` and `tta` change what it says of itself."""
     folder.mkdir()
     write_onnx(folder / "model.onnx", model, channels=channels, axes=axes, divisor=divisor, size=fixed)
     description = {
@@ -45,6 +46,7 @@ def make_bundle(
         },
         "tiling": {"size": [16] * axes, "overlap": 0.25, "blend": "gaussian", **(tiling or {})},
         "onnx": {"fixed_size": fixed},
+        **({} if tta is None else {"tta": tta}),
         "versions": versions(),
     }
     write_bundle(folder, save(dict(model.state_dict())), description, {})

@@ -22,6 +22,7 @@ def export(
     ensemble: Annotated[bool, typer.Option("--ensemble", help="the best finalist, all seeds")] = False,  # noqa: FBT002
     average: Annotated[str, typer.Option(help="which weights: best, last, ema, swa or soup")] = "best",
     threshold: Annotated[str, typer.Option(help="cut masks at one half, or where validation was best: tuned")] = "half",
+    tta: Annotated[bool, typer.Option("--tta", help="average probabilities over mirrored images")] = False,  # noqa: FBT002
     formats: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +51,7 @@ def export(
     if average != "best" and (finalist or all_finalists or ensemble):
         raise typer.BadParameter(f"{named[0]} hands over best checkpoints; found --average {average}.")
     make_working_directory_importable()
-    form: Any = {"formats": _formats(formats), "threshold": threshold}
+    form: Any = {"formats": _formats(formats), "threshold": threshold, "tta": tta}
     if all_finalists:
         exports = export_finalists(directory, folder, **form)
     elif ensemble:
@@ -95,6 +96,10 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="write them too, as .npy")] = False,  # noqa: FBT002
     batch: Annotated[int, typer.Option(min=1, help="windows, or images of one size, at once")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="of the network; by default one a core")] = None,
+    tta: Annotated[
+        bool | None,
+        typer.Option("--tta/--no-tta", help="average over mirrored images; by default as exported", show_default=False),
+    ] = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Write the masks of images with an exported model; exit code 1 when one was not done."""
@@ -106,7 +111,7 @@ def predict(
     from components.deployment.image_files import find_images, predict_files  # noqa: PLC0415
     from components.deployment.runtime import BadImageError  # noqa: PLC0415
 
-    predictor = load(bundle, threads=threads, batch=batch)
+    predictor = load(bundle, threads=threads, batch=batch, tta=tta)
     try:
         total = len(find_images(images))
     except BadImageError as error:

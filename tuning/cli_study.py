@@ -11,6 +11,7 @@ from tuning.cli_options import Debug, Settings, StudyDir
 from tuning.display import display_only
 
 if TYPE_CHECKING:
+    from tuning.config import FinalistsConfig
     from tuning.study import Study, StudyResult
     from tuning.study_file import StudyFile
 
@@ -96,10 +97,12 @@ def finalists(
     directory: StudyDir,
     top: Annotated[int, typer.Option(min=1, help="best settings of the search")] = 3,
     seeds: Annotated[int, typer.Option(min=2, help="new seeds that each is trained with; two carry no claim")] = 5,
+    tta: Annotated[bool, typer.Option("--tta", help="test over mirrored images")] = False,  # noqa: FBT002 - a flag
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Train the best settings and the best baseline again with new seeds, and score them on the test split."""
     del debug
+    from tuning.config import FinalistsConfig  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
     from tuning.recorded import recorded_study  # noqa: PLC0415
     from tuning.study import Study  # noqa: PLC0415
@@ -108,7 +111,7 @@ def finalists(
     file = recorded_study(directory)
     study = Study(file.load(), directory)
     with file.placed():
-        result = _train_again(study, top, seeds)
+        result = _train_again(study, FinalistsConfig(top=top, seeds=seeds, tta=tta))
     raise typer.Exit(exit_code(result))
 
 
@@ -127,21 +130,22 @@ def launch(study: "Study", file: "StudyFile", *, retry_failed: bool = False) -> 
         with display_only():
             _conclude(result)
         if wanted and not result.interrupted and exit_code(result) != NONE_SUCCEEDED:
-            result = _train_again(study, wanted.top, wanted.seeds)
+            result = _train_again(study, wanted)
     raise typer.Exit(exit_code(result))
 
 
-def _train_again(study: "Study", top: int, seeds: int) -> "StudyResult":
+def _train_again(study: "Study", wanted: "FinalistsConfig") -> "StudyResult":
     """Train and score the finalists, and print what may be said of them."""
     from rich.console import Console  # noqa: PLC0415
 
     from reports import StudyTables, read_finalists  # noqa: PLC0415
     from tuning.progress import make_progress  # noqa: PLC0415
 
-    result = study.finalists(top, seeds, make_progress(Console(stderr=True)))
+    result = study.finalists(wanted.top, wanted.seeds, make_progress(Console(stderr=True)), tta=wanted.tta)
     root = study.directory.root
     if result.interrupted:
-        again = shlex.join(["segtune", "finalists", str(root), "--top", str(top), "--seeds", str(seeds)])
+        numbers = ["--top", str(wanted.top), "--seeds", str(wanted.seeds), *(["--tta"] if wanted.tta else [])]
+        again = shlex.join(["segtune", "finalists", str(root), *numbers])
         typer.echo(f"interrupted; go on with: {again}", err=True)
     elif found := read_finalists(StudyTables(root)):
         for line in found.lines():

@@ -7,6 +7,7 @@ sampler nor scheduler nor tables of the search see them, and what is killed goes
 import json
 
 from components.json_lines import replace_text
+from components.training.named import may_mirror
 from search_spaces import Baseline
 from tuning.config import FinalistsConfig, RetrainConfig, StudyConfig
 from tuning.errors import StudyBusyError, StudyConfigError
@@ -25,7 +26,7 @@ def given_trials(config: RetrainConfig) -> tuple[Baseline, ...]:
     return tuple(Baseline(item.name, item.overrides) for item in retrainings(config.settings, config.seeds))
 
 
-def finalists_config(study: StudyDirectory, top: int, seeds: int) -> StudyConfig:
+def finalists_config(study: StudyDirectory, top: int, seeds: int, *, tta: bool = False) -> StudyConfig:
     """Settings of the study of the finalists; those of the study itself but for what is searched.
 
     They are chosen when it is made; what it has then stays.
@@ -34,9 +35,11 @@ def finalists_config(study: StudyDirectory, top: int, seeds: int) -> StudyConfig
         study: that was searched.
         top: best settings.
         seeds: of each.
+        tta: whether the test split is scored over mirrored images.
 
     Raises:
-        StudyConfigError: there is no test split, nothing to choose from, or other finalists were chosen before.
+        StudyConfigError: there is no test split, nothing to choose from, other finalists were chosen before, or a
+            setting was not trained on mirrored images and `tta` was asked for.
         StudyBusyError: the search is running.
     """
     if is_running(study):
@@ -51,7 +54,7 @@ def finalists_config(study: StudyDirectory, top: int, seeds: int) -> StudyConfig
         )
     if study.finalists.exists():
         config = StudyConfig.load(recorded_settings(study.finalists))
-        _check_chosen(study, config.finalists, top, seeds)
+        _check_chosen(study, config.finalists, FinalistsConfig(top=top, seeds=seeds, tta=tta))
         return config
     precision = record["settings"]["training"]["precision"]  # what auto became
     searched = settings | {"training": settings["training"] | {"precision": precision}}
@@ -61,10 +64,13 @@ def finalists_config(study: StudyDirectory, top: int, seeds: int) -> StudyConfig
         "scheduler": {"type": "none"},
         "stop": {},
         "trackers": {},
-        "finalists": {"top": top, "seeds": seeds},
+        "finalists": {"top": top, "seeds": seeds, "tta": tta},
         "retrain": _choose(study, top, seeds, settings["training"]["seed"]).model_dump(),
     }
-    return StudyConfig.load(searched | own)
+    config = StudyConfig.load(searched | own)
+    if tta and config.retrain:
+        _check_mirrored(config, config.retrain)
+    return config
 
 
 def score_held_out(study: StudyDirectory, config: StudyConfig, journal: Journal, task: Task) -> None:
@@ -102,10 +108,24 @@ def _choose(study: StudyDirectory, top: int, seeds: int, used: int | str) -> Ret
     return RetrainConfig(settings=settings, seeds=new, baseline=baseline, searched=searched)
 
 
-def _check_chosen(study: StudyDirectory, chosen: FinalistsConfig | None, top: int, seeds: int) -> None:
-    if chosen is None or (chosen.top, chosen.seeds) != (top, seeds):
-        before = f"top {chosen.top} with {chosen.seeds} seeds" if chosen else "others"
+def _check_mirrored(config: StudyConfig, retrain: RetrainConfig) -> None:
+    for name, overrides in retrain.settings.items():
+        training = config.with_overrides(overrides).training
+        if not may_mirror(training):
+            raise StudyConfigError(
+                f"finalists.tta: {name} was not trained on mirrored images (training.augment: {training.augment}, "
+                f"training.mirror: {training.mirror}). Hint: leave it out."
+            )
+
+
+def _check_chosen(study: StudyDirectory, chosen: FinalistsConfig | None, asked: FinalistsConfig) -> None:
+    if chosen != asked:
         raise StudyConfigError(
-            f"finalists: found top {top} with {seeds} seeds, but {study.finalists.root} was made for {before}. "
+            f"finalists: found {_described(asked)}, but {study.finalists.root} was made for "
+            f"{_described(chosen) if chosen else 'others'}. "
             "Hint: go on with these, or move that folder away to choose anew."
         )
+
+
+def _described(config: FinalistsConfig) -> str:
+    return f"top {config.top} with {config.seeds} seeds{', tested with tta' if config.tta else ''}"

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from components.data import SegmentationData
 from components.deployment.bundle import WEIGHTS
 from components.training import accelerate
+from components.training.mirrored import Mirrored
+from components.training.named import trained_mirrored
 from search_spaces import Baseline, Space, baselines, nnunet_baseline, select_baselines
 from tuning.building import build_model, device_of
 from tuning.checks import check_study, network_notes
@@ -58,13 +60,16 @@ class NetworkTask:
         return network_notes(config, space, self.folds[0])
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
-        """As validation scores a network, in the trial's precision."""
+        """As validation scores a network, in the trial's precision; over mirrored images where finalists want it."""
         torch.set_num_threads(settings.resources.cpus_per_trial)
         fold = self.folds[(epoch - 1) // settings.training.epochs if len(self.folds) > 1 else 0]
         model = build_model(settings, fold)
         model.load_state_dict(load_file(checkpoint / WEIGHTS))
         held_out = replace(fold, val=fold.test)
-        scores, _ = validate(accelerate(model.to(device_of(settings))), held_out, settings)
+        network = accelerate(model.to(device_of(settings)))
+        if settings.finalists is not None and settings.finalists.tta:
+            network = Mirrored(network, fold.mode, trained_mirrored(settings.training, fold.spatial_dims))
+        scores, _ = validate(network, held_out, settings)
         return case_rows(scores, held_out, epoch)
 
     def epochs(self, settings: StudyConfig, number: int, store: TuneStore) -> Iterator[Epoch]:

@@ -184,7 +184,9 @@ class Study:
                 score_held_out(self.directory, config, journal, task)
             return StudyResult(self.directory.root, journal.trials(), interrupted, stop.reason)
 
-    def finalists(self, top: int = 3, seeds: int = 5, listener: Listener | None = None) -> StudyResult:
+    def finalists(
+        self, top: int = 3, seeds: int = 5, listener: Listener | None = None, *, tta: bool = False
+    ) -> StudyResult:
         """Train the best settings and the best baseline again with new seeds, then score them on the test split.
 
         They are chosen once; called again, this goes on where it was left. Each is scored once, with the checkpoint
@@ -194,12 +196,14 @@ class Study:
             top: best settings of the search.
             seeds: that each is trained with.
             listener: told of the plan and of what happens.
+            tta: score the test split over mirrored images.
 
         Raises:
-            StudyConfigError: there is no test split, nothing to choose from, or others were chosen before.
+            StudyConfigError: there is no test split, nothing to choose from, others were chosen before, or there is no
+                axis to mirror.
             StudyBusyError: another process runs the study or its finalists.
         """
-        again = Study(finalists_config(self.directory, top, seeds), self.directory.finalists.root)
+        again = Study(finalists_config(self.directory, top, seeds, tta=tta), self.directory.finalists.root)
         return again.run(listener)
 
     def results(self) -> "pd.DataFrame":

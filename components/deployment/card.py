@@ -39,20 +39,37 @@ def _model(description: Mapping[str, Any]) -> list[str]:
         f"- Sizes are continued to multiples of {given['divisor']}.",
         f"- Gives {gives['mode']} masks of {', '.join(gives['classes'])} ({gives['activation']}).",
         f"- Network: `{description['network']['build']}`.",
+        *_mirroring(description["tta"]),
         f"- Seed {description['seed']}; data fingerprint `{description['data_fingerprint']}`.",
+    ]
+
+
+def _mirroring(tta: Mapping[str, Any]) -> list[str]:
+    if not tta["used"]:
+        return []
+    axes = ", ".join(map(str, tta["axes"]))
+    return [
+        (
+            f"- Test-time augmentation: the mean of the probabilities over images mirrored along the axes {axes}, "
+            f"{2 ** len(tta['axes'])} passes. `model.onnx` is one pass."
+        )
     ]
 
 
 def _scores(check: Mapping[str, Any], tested: Mapping[str, Any] | None, *, is_choice: bool) -> list[str]:
     dice, intervals = check["dice"], check["intervals"]
     again = f"{dice['again']:.4f} in {check['precision']}, {dice['fp32']:.4f} in fp32"
+    averaged = dice["tta"] is not None
+    how = " over mirrored images" if averaged else ""
+    if averaged:
+        again += f", {dice['tta']:.4f}{how}"
     known = f"{dice['recorded']:.4f} recorded, again " if dice["recorded"] is not None else "never recorded, now "
     optimistic = "Validation also chose the trial and the epoch: on new images expect less."
     return [
         "## What it scored",
         "",
         (
-            f"On validation, {check['cases']} cases of {intervals['groups']} group(s), in fp32. "
+            f"On validation, {check['cases']} cases of {intervals['groups']} group(s), in fp32{how}. "
             f"{optimistic if is_choice else 'Validation also chose the trainings that it is made of: expect less.'}"
         ),
         "",
@@ -73,7 +90,7 @@ def _tested(found: Mapping[str, Any] | None) -> list[str]:
     return [
         (
             f"On the test split, {found['cases']} cases of {found['groups']} group(s) that chose nothing, scored once "
-            "in the precision of the training:"
+            f"in the precision of the training{', over mirrored images' if found['tta'] else ''}:"
         ),
         "",
         *_intervals(found),

@@ -4,7 +4,7 @@ import ast
 import hashlib
 from pathlib import Path
 
-from components.deployment import image_files, runtime
+from components.deployment import image_files, mirroring, runtime
 
 PREDICT, REQUIREMENTS = "predict.py", "requirements.txt"
 _REQUIREMENTS = "numpy>=2\nonnxruntime>=1.22\npillow>=11\n"
@@ -12,7 +12,7 @@ _REQUIREMENTS = "numpy>=2\nonnxruntime>=1.22\npillow>=11\n"
 
 def write_predictor(folder: Path) -> None:
     """Write `predict.py`, the predictor as one file without segtune, and its `requirements.txt`."""
-    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (runtime, image_files)]
+    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (runtime, mirroring, image_files)]
     (folder / PREDICT).write_text("\n\n".join(map(_without_own_imports, sources)), encoding="utf-8")
     (folder / REQUIREMENTS).write_text(_REQUIREMENTS, encoding="utf-8")
 

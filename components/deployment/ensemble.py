@@ -1,16 +1,14 @@
 """Several networks as one, whose probabilities are averaged."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from components.dotted import import_object
 from components.errors import InvalidInputError
 from components.losses.deep_supervision import outputs_of
+from components.training.mirrored import logits_of_mean
 
 
 class Ensemble(nn.Module):
@@ -44,11 +42,5 @@ class Ensemble(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """From images `(B, C, *spatial)` to logits `(B, classes, *spatial)`, fp32."""
-        found = [outputs_of(member(image), axes=image.ndim)[0].float() for member in self.members]
-        if len(found) == 1:
-            return found[0]
-        logits = torch.stack(found)
-        if self.mode == "multiclass":
-            return torch.logsumexp(functional.log_softmax(logits, dim=2), dim=0) - math.log(len(found))
-        chances, others = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-        return torch.logsumexp(chances, dim=0) - torch.logsumexp(others, dim=0)
+        found = [outputs_of(member(image), axes=image.ndim)[0] for member in self.members]
+        return logits_of_mean(found, self.mode)

@@ -249,9 +249,10 @@ def main() -> int:
     parser.add_argument("--probabilities", action="store_true", help="write them too, as .npy")
     parser.add_argument("--batch", type=int, default=1, help="windows, or images of one size, at once")
     parser.add_argument("--threads", type=int, help="of the network; by default one a core")
+    parser.add_argument("--tta", action=argparse.BooleanOptionalAction, help="average over mirrored images, or not")
     given = parser.parse_args()
     try:
-        predictor = Predictor(Path(__file__).parent, threads=given.threads, batch=given.batch)
+        predictor = Predictor(Path(__file__).parent, threads=given.threads, batch=given.batch, tta=given.tta)
         wrong = predict_files(predictor, given.images, given.out, probabilities=given.probabilities)
     except (RefusedBundleError, BadImageError) as error:
         sys.stderr.write(f"error: {error}\n")

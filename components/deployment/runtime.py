@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from components.deployment.mirroring import mirrored_logits
+
 Array = npt.NDArray[Any]
 _T = TypeVar("_T")
 _Band = tuple[slice, npt.NDArray[np.float32]]  # rows of the image, and their logits
@@ -154,15 +156,19 @@ class Predictor:
         folder: the bundle; its hashes are checked first.
         threads: of the network; by default as many as onnxruntime takes, one a core.
         batch: windows of an image, or images of one size, that go through the network at once.
+        tta: whether probabilities are averaged over mirrored images; None: as the bundle was exported.
 
     Raises:
-        RefusedBundleError: see `read_verified`.
+        RefusedBundleError: see `read_verified`; or the bundle names no axis that may be mirrored.
         ImportError: onnxruntime is not installed.
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None, batch: int = 1) -> None:
+    def __init__(
+        self, folder: str | Path, *, threads: int | None = None, batch: int = 1, tta: bool | None = None
+    ) -> None:
         folder = Path(folder)
         self.about, self.batch = read_verified(folder), max(batch, 1)
+        self.mirrored = _axes_to_mirror(self.about.get("tta", {}), folder, tta=tta)
         import onnxruntime  # noqa: PLC0415 - the hashes are checked before anything is parsed
 
         options = onnxruntime.SessionOptions()
@@ -256,6 +262,9 @@ class Predictor:
         result: npt.NDArray[np.float32] = self._session.run(["logits"], {"image": images})[0]
         return result
 
+    def _averaged(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return mirrored_logits(self.logits, images, self.mirrored, exclusive=self.mode == "multiclass")
+
     def _padded(self, spatial: Sequence[int]) -> list[int]:
         """Sizes that the network takes: multiples of its divisor, or the one size that it was exported with."""
         divisor, fixed = self.about["input"]["divisor"], self.about["onnx"].get("fixed_size")
@@ -270,7 +279,7 @@ class Predictor:
         inside = (slice(None), *map(slice, spatial))
         for some in _chunks(images, self.batch):
             scaled = [Scale(image, self.about["input"]["normalize"]).apply(_taken(image, places)) for image in some]
-            for logits in self.logits(np.stack(scaled)):
+            for logits in self._averaged(np.stack(scaled)):
                 yield logits[inside]
 
     def _bands(self, image: Array) -> Iterator[_Band]:
@@ -293,7 +302,7 @@ class Predictor:
                 ]
                 rows = slice(start, start + window[0])
                 cuts = [[place[cut] for place, cut in zip(places, (rows, *corner), strict=True)] for corner in corners]
-                found = self.logits(np.stack([scale.apply(_taken(image, cut)) for cut in cuts]))
+                found = self._averaged(np.stack([scale.apply(_taken(image, cut)) for cut in cuts]))
                 for corner, one, logits in zip(corners, some, found, strict=True):
                     weight = _outer([share, *(along for _, along in one)])
                     sums[(slice(None), slice(None), *corner)] += logits * weight
@@ -305,6 +314,21 @@ class Predictor:
                 yield slice(start, start + wanted), band[(slice(None), slice(wanted), *map(slice, spatial[1:]))]
             sums[:, :-done], sums[:, -done:] = sums[:, done:].copy(), 0
             total[:-done], total[-done:] = total[done:].copy(), 0
+
+
+def _axes_to_mirror(stated: dict[str, Any], folder: Path, *, tta: bool | None) -> list[int]:
+    """Spatial axes that are mirrored in prediction.
+
+    Raises:
+        RefusedBundleError: it was asked for, and there is none that may be.
+    """
+    axes: list[int] = stated.get("axes", [])
+    if tta and not axes:
+        raise RefusedBundleError(
+            f"{folder / BUNDLE}: names no axis that may be mirrored, so that there is no test-time augmentation. "
+            "Hint: training.mirror names the axes, and training.augment mirrors along them."
+        )
+    return axes if tta or (tta is None and stated.get("used", False)) else []
 
 
 def logit_bounds(output: dict[str, Any]) -> npt.NDArray[np.float32]:

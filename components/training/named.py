@@ -71,9 +71,12 @@ def trained_mirrored(settings: AugmentationSettings, axes: int) -> tuple[int, ..
     Raises:
         InvalidInputError: the images have no such axis.
     """
-    if settings.mirror is None and settings.augment not in _MIRRORING:
-        return ()
-    return axes_to_mirror(settings.mirror, axes)
+    return axes_to_mirror(settings.mirror, axes) if may_mirror(settings) else ()
+
+
+def may_mirror(settings: AugmentationSettings) -> bool:
+    """Whether there is an axis at all, see `trained_mirrored`."""
+    return settings.augment in _MIRRORING if settings.mirror is None else bool(settings.mirror)
 
 
 def augmentation_problem(name: str) -> str:

@@ -14,6 +14,10 @@ class FinalistsConfig(Section):
 
     top: Positive = Field(3, description="best settings of the search; the best baseline comes along")
     seeds: Annotated[int, Field(ge=2)] = Field(5, description="new seeds that each is trained with; two carry no claim")
+    tta: bool = Field(
+        False,  # noqa: FBT003
+        description="score the test split over mirrored images, along the axes that the training mirrored",
+    )
 
 
 class RetrainConfig(Section):

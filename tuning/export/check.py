@@ -15,6 +15,7 @@ import yaml
 from components.checkpoints import TrainingState, restore_checkpoint
 from components.data import SegmentationData
 from components.deployment import load_model
+from components.deployment.bundle import read_bundle
 from components.metrics import (
     DiceScores,
     LogitSample,
@@ -27,6 +28,7 @@ from components.metrics import (
 )
 from components.metrics.masks import PackedMasks
 from components.training import accelerate
+from components.training.mirrored import Mirrored
 from tuning.building import device_of
 from tuning.config import StudyConfig
 from tuning.data import describe_data, load_data
@@ -67,8 +69,12 @@ def check_bundle(folder: Path, fingerprint: str, epoch: int, checkpoint: Path | 
     sample = LogitSample(data.mode, ignore_index=data.ignore_index)
     watching: dict[str, Any] = {"thresholds": thresholds, "sample": sample}
     as_studied = settings.training.precision == "fp32"
-    again, predicted = validate(model, data, settings, **(watching if as_studied else {}))
-    plain = again if as_studied else validate(model, data, settings, "fp32", **watching)[0]
+    tta = read_bundle(folder)["tta"]
+    axes = tta["axes"] if tta["used"] else []
+    once = {} if axes else watching  # what is handed over is watched, after the gate has seen it as it was recorded
+    again, predicted = validate(model, data, settings, **(once if as_studied else {}))
+    plain = again if as_studied else validate(model, data, settings, "fp32", **once)[0]
+    final = validate(Mirrored(model, data.mode, axes), data, settings, "fp32", **watching)[0] if axes else plain
     calibration = _calibrated(sample)
     recorded = {"equal_masks": None, "flipped": None, "recorded": None}
     if checkpoint is not None:
@@ -79,10 +85,15 @@ def check_bundle(folder: Path, fingerprint: str, epoch: int, checkpoint: Path | 
         "flipped": recorded["flipped"],
         "precision": settings.training.precision,
         "device": device,
-        "dice": {"recorded": recorded["recorded"], "again": again.mean, "fp32": plain.mean},
+        "dice": {
+            "recorded": recorded["recorded"],
+            "again": again.mean,
+            "fp32": plain.mean,
+            "tta": final.mean if axes else None,
+        },
         "threshold": None if thresholds is None else _tuned(data, thresholds, calibration["temperature"]),
         "calibration": calibration,
-        "intervals": _intervals(data, plain),
+        "intervals": _intervals(data, final),
     }
 
 

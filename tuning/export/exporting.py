@@ -18,6 +18,7 @@ from components.deployment.bundle import METRICS, WEIGHTS
 from components.deployment.card import CARD, card_text
 from components.deployment.carried import write_predictor, write_sums
 from components.deployment.onnx_file import require_exporter
+from components.training.named import trained_mirrored
 from tuning.config import StudyConfig
 from tuning.errors import ExportError
 from tuning.export.description import describe
@@ -44,6 +45,7 @@ def export_trial(
     *,
     average: str = "best",
     threshold: Threshold = "half",
+    tta: bool = False,
 ) -> Export:
     """Write weights, configuration and metrics of a trial.
 
@@ -54,9 +56,11 @@ def export_trial(
         formats: some of `FORMATS`; the weights as safetensors always come along, and `onnx` with `pt2`.
         average: which weights: the `best` checkpoint, the `last`, or the average `ema`, `swa` or `soup`.
         threshold: masks are cut at one `half`, or where validation was best, `tuned`.
+        tta: probabilities are averaged over images mirrored along the axes that the training mirrored.
 
     Raises:
-        ExportError: there is no such trial or checkpoint, the folder exists, or a check failed; nothing is left.
+        ExportError: there is no such trial or checkpoint, the folder exists, a check failed, or no axis may be mirrored
+            for `tta`; nothing is left.
         MissingExtraError: ONNX was asked for, and the extra `export` is not installed.
         StudyNotFoundError: there is no study.
 
@@ -64,7 +68,7 @@ def export_trial(
         >>> export_trial(Path("studies/nuclei"), Path("bundle"), formats=("onnx",)).lines()  # doctest: +SKIP
     """
     study = StudyDirectory(directory)
-    form = _Form(formats, threshold)
+    form = _Form(formats, threshold, tta)
     if average not in AVERAGE:
         raise ExportError(f"--average: found {average!r}; use one of {', '.join(AVERAGE)}.")
 
@@ -75,7 +79,12 @@ def export_trial(
 
 
 def export_finalist(
-    directory: Path, folder: Path, formats: tuple[str, ...] = ("safetensors",), threshold: Threshold = "half"
+    directory: Path,
+    folder: Path,
+    formats: tuple[str, ...] = ("safetensors",),
+    threshold: Threshold = "half",
+    *,
+    tta: bool = False,
 ) -> Export:
     """Write the finalist that validation likes best: of the setting with the best mean over its seeds the best seed.
 
@@ -86,6 +95,7 @@ def export_finalist(
         folder: made; must not exist.
         formats: as `export_trial`.
         threshold: as `export_trial`.
+        tta: as `export_trial`.
 
     Raises:
         ExportError: there are no finalists; further as `export_trial`.
@@ -93,7 +103,7 @@ def export_finalist(
         StudyNotFoundError: there is no study.
     """
     study, entry = best_finalist(StudyDirectory(directory))
-    return _export(study, folder, partial(handover_of, study, entry, "best"), _Form(formats, threshold))
+    return _export(study, folder, partial(handover_of, study, entry, "best"), _Form(formats, threshold, tta))
 
 
 def export_finalists(
@@ -101,6 +111,8 @@ def export_finalists(
     folder: Path,
     formats: tuple[str, ...] = ("safetensors",),
     threshold: Threshold = "half",
+    *,
+    tta: bool = False,
 ) -> Iterator[Export]:
     """Write the best seed of every finalist, each into a folder of its own; those that are there stay as they are.
 
@@ -109,6 +121,7 @@ def export_finalists(
         folder: for the bundles, `trial_3`, `baseline_dice` and so on.
         formats: as `export_trial`.
         threshold: as `export_trial`.
+        tta: as `export_trial`.
 
     Yields:
         Each bundle when it is written.
@@ -119,7 +132,7 @@ def export_finalists(
         StudyNotFoundError: there is no study.
     """
     study, chosen = best_of_each(StudyDirectory(directory))
-    form = _Form(formats, threshold)
+    form = _Form(formats, threshold, tta)
     for name, entry in chosen.items():
         place = folder / "".join(sign if sign.isalnum() else "_" for sign in name)
         if not place.exists():
@@ -127,7 +140,12 @@ def export_finalists(
 
 
 def export_ensemble(
-    directory: Path, folder: Path, formats: tuple[str, ...] = ("safetensors",), threshold: Threshold = "half"
+    directory: Path,
+    folder: Path,
+    formats: tuple[str, ...] = ("safetensors",),
+    threshold: Threshold = "half",
+    *,
+    tta: bool = False,
 ) -> Export:
     """Write all seeds of the finalist with the best mean as one network, which averages their probabilities.
 
@@ -136,6 +154,7 @@ def export_ensemble(
         folder: made; must not exist.
         formats: as `export_trial`.
         threshold: as `export_trial`.
+        tta: as `export_trial`.
 
     Raises:
         ExportError: there are no finalists, they have but one seed, or they were trained in folds; further as
@@ -144,7 +163,7 @@ def export_ensemble(
         StudyNotFoundError: there is no study.
     """
     searched = StudyDirectory(directory)
-    return _export(searched.finalists, folder, partial(ensemble_of, searched), _Form(formats, threshold))
+    return _export(searched.finalists, folder, partial(ensemble_of, searched), _Form(formats, threshold, tta))
 
 
 @dataclass(frozen=True)
@@ -153,6 +172,7 @@ class _Form:
 
     formats: tuple[str, ...]
     threshold: Threshold
+    tta: bool
 
     def __post_init__(self) -> None:
         unknown = set(self.formats) - set(FORMATS)
@@ -180,6 +200,8 @@ def _export(study: StudyDirectory, folder: Path, make: Callable[[Path], Handover
         handover = make(copies)
         unfinished.mkdir(parents=True)
         if handover.settings["script"] is not None:
+            if form.tta:
+                raise ExportError("--tta: only the script knows its network. Hint: mirror where it is used.")
             _write_weights(unfinished, handover)
             export = Export(folder, handover.label, handover.epoch, {})
         else:
@@ -194,17 +216,21 @@ def _export(study: StudyDirectory, folder: Path, make: Callable[[Path], Handover
 def _write(place: Path, folder: Path, record: dict[str, Any], handover: Handover, form: _Form) -> Export:
     _write_settings(place, handover)
     description = describe(record, handover)
+    description["tta"] = {"axes": _axes_to_mirror(description["input"]["axes"], handover, form), "used": form.tta}
     write_bundle(place, handover.weights, description, {})
     check = _check_in_fresh_process(place, handover, record["data"]["fingerprint"])
     output = description["output"]
     output["tuned_threshold"], output["temperature"] = check["threshold"], check["calibration"]["temperature"]
     if form.threshold == "tuned" and check["threshold"] is not None:
         output["threshold"] = list(check["threshold"]["tuned"].values())
+    tested = describe_tested(handover.tested)
+    if tested is not None:
+        tested["tta"] = bool((handover.settings.get("finalists") or {}).get("tta"))
     metrics = {
         "recorded": handover.recorded,
         "surface": handover.surface,
         "check": check,
-        "test": describe_tested(handover.tested),
+        "test": tested,
     }
     source = Source.load(StudyConfig.load(handover.settings), handover.epoch)
 
@@ -228,6 +254,19 @@ def _write(place: Path, folder: Path, record: dict[str, Any], handover: Handover
     write_sums(place)
     fixed = description.get("onnx", {}).get("why_fixed", "")
     return Export(folder, handover.label, handover.epoch, check, output["threshold"], parity, fixed)
+
+
+def _axes_to_mirror(axes: int, handover: Handover, form: _Form) -> list[int]:
+    """Spatial axes that the bundle may mirror, whether it does so by default or not."""
+    training = StudyConfig.load(handover.settings).training
+    found = list(trained_mirrored(training, axes))
+    if form.tta and not found:
+        what = f"training.augment is {training.augment}" if training.mirror is None else "training.mirror is empty"
+        raise ExportError(
+            f"--tta: {handover.label} was not trained on mirrored images, since {what}. "
+            "Hint: training.mirror names the axes that may be mirrored."
+        )
+    return found
 
 
 def _carry_onnx(folder: Path, source: Source, size: list[int] | None, whole: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ class Export:
         label: which trial.
         epoch: of the weights.
         check: what the fresh process found: `cases`, `equal_masks`, `flipped`, `precision`, `device`, `dice` as
-            `recorded`, `again` (in the study's precision) and `fp32`, and `threshold`: None for classes of which the
-            likeliest is taken, else `tuned` (of each class), `tuned_on`, `cases`, `dice_at_half`, `dice_at_tuned`.
+            `recorded`, `again` (in the study's precision), `fp32` and `tta` (in fp32 over mirrored images; None
+            without), and `threshold`: None for classes of which the likeliest is taken, else `tuned` (of each class), `tuned_on`, `cases`, `dice_at_half`, `dice_at_tuned`.
             `calibration` has the `temperature` and the reliability `before` and `after` it, `intervals` the
             `metrics` in fp32 with their `mean`, `low` and `high` over `groups`. `equal_masks`, `flipped` and what was
             `recorded` are None for weights that the study never validated, such as an ensemble.
@@ -44,6 +44,7 @@ class Export:
         return [
             first,
             *self._recorded_lines(),
+            *self._tta_lines(),
             _calibration_line(self.check["calibration"]),
             *self._threshold_lines(),
             *_parity_lines(self.parity),
@@ -64,6 +65,12 @@ class Export:
             f"masks     {check['equal_masks']} of {check['cases']} are the recorded ones{how}",
             f"Dice      {dice['recorded']:.4f} recorded, {dice['again']:.4f} again{plain}",
         ]
+
+    def _tta_lines(self) -> list[str]:
+        dice = self.check["dice"]
+        if dice["tta"] is None:
+            return []
+        return [f"TTA       Dice {dice['tta']:.4f} over mirrored images in place of {dice['fp32']:.4f}, in fp32"]
 
     def _threshold_lines(self) -> list[str]:
         found = self.check["threshold"]
