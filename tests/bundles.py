@@ -27,7 +27,7 @@ def make_bundle(
     tiling: dict[str, Any] | None = None,
     tta: dict[str, Any] | None = None,
 ) -> Path:
-    """A bundle of a network of one binary class; `given`, `output`, `tiling` and `tta` change what it says of itself."""
+    """A bundle of a network of one binary class; the last four arguments change what it says of itself."""
     folder.mkdir()
     write_onnx(folder / "model.onnx", model, channels=channels, axes=axes, divisor=divisor, size=fixed)
     description = {

@@ -168,7 +168,7 @@ def test_a_checkpoint_that_is_removed_while_it_is_copied_is_looked_up_again(
     trial = StudyDirectory(study).trial(0)
     line = trial.best_checkpoint()
     assert line is not None
-    folder, moved = study / line["path"], study / f"{line['path']}-moved"
+    folder, moved = study / line["path"], (study / line["path"]).with_name("checkpoint_000099")
     copy = shutil.copytree
 
     def removing(source: Path, target: Path, **options: Any) -> Any:
@@ -176,7 +176,7 @@ def test_a_checkpoint_that_is_removed_while_it_is_copied_is_looked_up_again(
         if source == folder and folder.exists():
             folder.rename(moved)
             index = trial.path / "checkpoints.jsonl"
-            index.write_text(index.read_text().replace(line["path"], f"{line['path']}-moved"))
+            index.write_text(index.read_text().replace(folder.name, moved.name))
         return copy(source, target, **options)
 
     monkeypatch.setattr("tuning.export.handover.shutil.copytree", removing)

@@ -18,7 +18,8 @@ class Export:
         epoch: of the weights.
         check: what the fresh process found: `cases`, `equal_masks`, `flipped`, `precision`, `device`, `dice` as
             `recorded`, `again` (in the study's precision), `fp32` and `tta` (in fp32 over mirrored images; None
-            without), and `threshold`: None for classes of which the likeliest is taken, else `tuned` (of each class), `tuned_on`, `cases`, `dice_at_half`, `dice_at_tuned`.
+            without), and `threshold`: None for classes of which the likeliest is taken, else `tuned` (of each class),
+            `tuned_on`, `cases`, `dice_at_half`, `dice_at_tuned`.
             `calibration` has the `temperature` and the reliability `before` and `after` it, `intervals` the
             `metrics` in fp32 with their `mean`, `low` and `high` over `groups`. `equal_masks`, `flipped` and what was
             `recorded` are None for weights that the study never validated, such as an ensemble.

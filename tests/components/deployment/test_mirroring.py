@@ -90,7 +90,8 @@ def test_a_bundle_averages_as_it_was_exported_or_as_it_is_told(tmp_path: Path, m
     folder = bundle_of(tmp_path, model, {"axes": [1], "used": True})
     image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     ready = torch.from_numpy(normalize_image(image[None], "zscore"))[None]
-    inside, window = (..., *map(slice, shape)), SlidingWindow((16, 16), 0.25)
+    inside: Any = (..., *map(slice, shape))
+    window = SlidingWindow((16, 16), 0.25)
     averaged, once = (
         predict(each, extended(ready, 4), window)[inside].sigmoid()[0, 0].numpy()
         for each in (Mirrored(model, "binary", [1]), model)
