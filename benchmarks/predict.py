@@ -32,7 +32,7 @@ from PIL import Image
 
 from components.data.folder import normalize_image
 from components.deployment import load
-from components.deployment.image_files import read_image
+from components.image_reader import read_pixels
 from tests.bundles import make_bundle
 
 DIVISOR, CHANNELS, BATCH, LARGE = 8, 3, 8, 10_000
@@ -124,7 +124,7 @@ def _images() -> list[Any]:
     files = sorted((Path(root) / "dsb2018_nuclei" / "images").glob("*.png"))[:40] if root else []
     if files:
         return [
-            np.atleast_3d(read_image(file)[0])[..., :CHANNELS].repeat(CHANNELS, -1)[..., :CHANNELS] for file in files
+            np.atleast_3d(read_pixels(file)[0])[..., :CHANNELS].repeat(CHANNELS, -1)[..., :CHANNELS] for file in files
         ]
     random = np.random.default_rng(0)
     return [random.integers(0, 255, (*SIZES[number % 4], CHANNELS), dtype=np.uint8) for number in range(40)]

@@ -96,6 +96,7 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="write them too, as .npy")] = False,  # noqa: FBT002
     batch: Annotated[int, typer.Option(min=1, help="windows, or images of one size, at once")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="of the network; by default one a core")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace masks that are there already")] = False,  # noqa: FBT002
     tta: Annotated[
         bool | None,
         typer.Option("--tta/--no-tta", help="average over mirrored images; by default as exported", show_default=False),
@@ -108,18 +109,25 @@ def predict(
     from rich.progress import Progress  # noqa: PLC0415
 
     from components.deployment import load  # noqa: PLC0415
-    from components.deployment.image_files import find_images, predict_files  # noqa: PLC0415
+    from components.deployment.image_files import check_outputs, find_images, predict_files  # noqa: PLC0415
     from components.deployment.runtime import BadImageError  # noqa: PLC0415
 
     predictor = load(bundle, threads=threads, batch=batch, tta=tta)
     try:
-        total = len(find_images(images))
+        found = find_images(images)
+        check_outputs(found, out, probabilities=probabilities, overwrite=overwrite)
+        total = len(found)
     except BadImageError as error:
         raise typer.BadParameter(str(error)) from error
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("predict", total=total)
         wrong = predict_files(
-            predictor, images, out, probabilities=probabilities, step=lambda done, _: bar.update(task, completed=done)
+            predictor,
+            images,
+            out,
+            probabilities=probabilities,
+            overwrite=overwrite,
+            step=lambda done, _: bar.update(task, completed=done),
         )
     typer.echo(f"{total - len(wrong)} of {total} masks written to {out}")
     for file, why in wrong.items():

@@ -5,8 +5,8 @@ import os
 import re
 from pathlib import Path
 
-from components.data.folder.names import suffix_of
 from components.data.folder.survey import Survey, survey_folder
+from components.image_reader import suffix_of
 from tuning.errors import StudyConfigError
 from tuning.proposals import Crop, propose_crop, propose_foreground
 

@@ -4,15 +4,17 @@ import ast
 import hashlib
 from pathlib import Path
 
+from components import image_reader
 from components.deployment import image_files, mirroring, runtime
 
 PREDICT, REQUIREMENTS = "predict.py", "requirements.txt"
-_REQUIREMENTS = "numpy>=2\nonnxruntime>=1.22\npillow>=11\n"
+_REQUIREMENTS = "imagecodecs>=2025.3\nnumpy>=2\nonnxruntime>=1.22\npillow>=11\ntifffile>=2024.8\n"
+_CARRIED = (runtime, mirroring, image_reader, image_files)
 
 
 def write_predictor(folder: Path) -> None:
     """Write `predict.py`, the predictor as one file without segtune, and its `requirements.txt`."""
-    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (runtime, mirroring, image_files)]
+    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in _CARRIED]
     (folder / PREDICT).write_text("\n\n".join(map(_without_own_imports, sources)), encoding="utf-8")
     (folder / REQUIREMENTS).write_text(_REQUIREMENTS, encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
     python bundle/predict.py images/ --out masks/
 
-Needs pillow; NIfTI volumes need nibabel too, TIFFs of several pages tifffile.
+Needs pillow; TIFF and 16-bit colour PNG need tifffile and imagecodecs, NIfTI volumes nibabel.
 """
 
 import argparse
@@ -16,103 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from components.deployment.runtime import BadImageError, Predictor, RefusedBundleError
+from components.image_reader import SUFFIXES, VOLUMES, Placement, is_image_file, read_pixels, suffix_of, turned_back
 
 Array = npt.NDArray[Any]
-VOLUMES = (".nii", ".nii.gz")
-_PROBLEMS = (BadImageError, ImportError, OSError, MemoryError)  # of one image, which do not stop the others
-_PNG_HEADER = 26  # bytes up to its depth and kind of colours
-_STRIP = 512  # rows of a picture copied at once
+_PROBABILITIES = "_probabilities.npy"
 _MOST_WAITING = 1 << 25  # bytes of images that wait to go through the network together
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", *VOLUMES)
+_SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN")  # of a NAS, of macOS and Windows: previews and copies
 
 
-def suffix_of(path: Path) -> str:
-    """Suffix in small letters, `.nii.gz` as one."""
-    return next((suffix for suffix in reversed(SUFFIXES) if path.name.lower().endswith(suffix)), "")
-
-
-def read_image(path: Path) -> tuple[Array, Any]:
-    """An image as stored; a volume turned to RAS, channels last, with what turns its mask back (else None).
-
-    Raises:
-        BadImageError: it does not decode.
-        ImportError: of nibabel, for a volume, or of tifffile, for a TIFF that pillow does not read.
-    """
-    try:
-        if suffix_of(path) in VOLUMES:
-            return _read_volume(path)
-        if suffix_of(path) == ".npy":
-            return np.load(path, allow_pickle=False), None
-        return (_read_tiff if suffix_of(path) in (".tif", ".tiff") else _read_picture)(path), None
-    except ImportError:
-        raise
-    except Exception as error:  # decoders raise whatever they stumble upon
-        raise BadImageError(f"does not decode ({str(error).partition(chr(10))[0] or type(error).__name__})") from error
-
-
-def _read_volume(path: Path) -> tuple[Array, Any]:
-    import nibabel  # noqa: PLC0415 - only for volumes
-
-    stored = nibabel.load(path)
-    array = np.asarray(stored.dataobj)
-    array = array.reshape(array.shape + (1,) * (3 - array.ndim))
-    turns = nibabel.io_orientation(stored.affine)
-    return nibabel.apply_orientation(array, turns), (stored.affine, turns)
-
-
-def _read_tiff(path: Path) -> Array:
-    try:
-        import tifffile  # noqa: PLC0415 - pillow reads the usual ones
-    except ImportError:
-        return _read_picture(path)
-    with tifffile.TiffFile(path) as tiff:
-        if any(tiff.pages.first.extrasamples) or tiff.pages.first.photometric == 0:
-            return _read_picture(path)  # alpha, or white is 0
-        return np.asarray(tiff.series[0].asarray())
-
-
-def _read_picture(path: Path) -> Array:
-    from PIL import Image, ImageOps  # noqa: PLC0415 - only for pictures
-
-    Image.MAX_IMAGE_PIXELS = None  # large slides are welcome; memory is bounded by the windows
-    if suffix_of(path) == ".png":
-        with path.open("rb") as stream:
-            header = stream.read(_PNG_HEADER)
-        if header[24:25] == b"\x10" and header[25] in (2, 4, 6):
-            raise BadImageError("has 16 bits a colour, which pillow cuts to 8. Hint: convert it to TIFF.")
-    with Image.open(path) as stored:
-        if getattr(stored, "n_frames", 1) > 1:
-            raise BadImageError("has several pages. Hint: pip install tifffile")
-        ImageOps.exif_transpose(stored, in_place=True)
-        return _as_array(stored)
-
-
-def _as_array(picture: Any) -> Array:
-    """Of a pillow image, strip by strip: at once it would be copied three times, for which large ones lack room."""
-    as_is = picture.mode in ("1", "L", "I", "F", "RGB") or picture.mode.startswith("I;16")
-    mode = None if as_is else "L" if picture.mode in ("LA", "La") else "RGB"
-    strips = range(0, picture.height, _STRIP)
-
-    def strip(top: int) -> Array:
-        part = picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
-        return np.asarray(part if mode is None else part.convert(mode))
-
-    first = strip(0)
-    array = np.empty((picture.height, *first.shape[1:]), first.dtype)
-    for top in strips:
-        array[top : top + _STRIP] = strip(top)
-    return array
-
-
-def write_mask(stem: Path, mask: Array, about: dict[str, Any], back: Any) -> Path:
+def write_mask(stem: Path, mask: Array, about: dict[str, Any], placement: Placement | None) -> Path:
     """Write a mask beside `stem`: NIfTI as its image lay, PNG in the classes' colours, else `.npy`."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    if back is not None:
+    if placement is not None:
         import nibabel  # noqa: PLC0415 - only for volumes
 
-        affine, _ = back
         path = stem.with_name(f"{stem.name}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(mask, affine), path)
+        volume = nibabel.Nifti1Image(mask, placement.affine)
+        volume.header.set_xyzt_units(placement.unit)
+        nibabel.save(volume, path)
     elif mask.ndim == 2:  # noqa: PLR2004 - rows and columns
         from PIL import Image  # noqa: PLC0415 - only for pictures
 
@@ -126,15 +47,13 @@ def write_mask(stem: Path, mask: Array, about: dict[str, Any], back: Any) -> Pat
     return path
 
 
-def turned_back(array: Array, back: Any, *, classes: bool) -> Array:
-    """A result in the orientation of its file, classes behind the axes of a volume."""
-    if back is None:
+def _laid_back(array: Array, placement: Placement | None, *, classes: bool) -> Array:
+    """A result as its file lies, classes behind the axes of a volume."""
+    if placement is None:
         return array
-    import nibabel  # noqa: PLC0415 - only for volumes
-    from nibabel.orientations import axcodes2ornt, ornt_transform  # noqa: PLC0415 - as above
-
-    array = np.moveaxis(array, 0, -1) if classes else array
-    return np.asarray(nibabel.apply_orientation(array, ornt_transform(axcodes2ornt("RAS"), back[1])))
+    if not classes:
+        return turned_back(array, placement)
+    return np.stack([turned_back(part, placement) for part in array], axis=-1)
 
 
 def find_images(given: Sequence[Path]) -> dict[Path, Path]:
@@ -145,7 +64,7 @@ def find_images(given: Sequence[Path]) -> dict[Path, Path]:
     """
     found: dict[Path, Path] = {}
     for path in given:
-        inner = sorted(file for file in path.rglob("*") if suffix_of(file)) if path.is_dir() else [path]
+        inner = sorted(file for file in path.rglob("*") if _is_wanted(file)) if path.is_dir() else [path]
         for file in inner:
             relative = file.relative_to(path) if path.is_dir() else Path(file.name)
             stem = relative.with_name(relative.name[: len(relative.name) - len(suffix_of(file))] or relative.name)
@@ -157,12 +76,43 @@ def find_images(given: Sequence[Path]) -> dict[Path, Path]:
     return {file: stem for stem, file in found.items()}
 
 
+def check_outputs(images: dict[Path, Path], out: Path, *, probabilities: bool = False, overwrite: bool = False) -> None:
+    """Make sure that nothing of the user's is overwritten, before anything is written.
+
+    Args:
+        images: as `find_images` gives them.
+        out: folder for the masks.
+        probabilities: whether they are written too.
+        overwrite: whether files that are there may be replaced; an image that is read never is.
+
+    Raises:
+        BadImageError: a mask would replace an image that is read, or without `overwrite` any file.
+    """
+    inputs = {file.resolve() for file in images}
+    endings = (".png", ".npy", ".nii.gz", *([_PROBABILITIES] if probabilities else []))
+    there = []
+    for file, stem in images.items():
+        written = (".nii.gz",) if suffix_of(file) in VOLUMES else (".png", ".npy")
+        for ending in (ending for ending in endings if ending in (*written, _PROBABILITIES)):
+            place = (out / stem).with_name(f"{stem.name}{ending}")
+            if place.resolve() in inputs:
+                raise BadImageError(f"the mask of {file} would replace the image {place}. Hint: name another --out.")
+            if place.exists() or place.is_symlink():
+                there.append(place)
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
+        raise BadImageError(
+            f"{there[0]}{more} there already. Hint: name another --out, or replace what is there with --overwrite."
+        )
+
+
 def predict_files(
     predictor: Predictor,
     given: Sequence[Path],
     out: Path,
     *,
     probabilities: bool = False,
+    overwrite: bool = False,
     step: Callable[[int, int], None] | None = None,
 ) -> dict[Path, str]:
     """Write the mask of every image; one that cannot be done does not stop the others.
@@ -172,21 +122,23 @@ def predict_files(
         given: files and folders.
         out: folder for the masks, made where it is missing.
         probabilities: write `<stem>_probabilities.npy` too.
+        overwrite: as of `check_outputs`.
         step: called after each image with the number done and of all.
 
     Returns:
         What was wrong with each image that was not done.
 
     Raises:
-        BadImageError: see `find_images`.
+        BadImageError: see `find_images` and `check_outputs`.
     """
     images = find_images(given)
+    check_outputs(images, out, probabilities=probabilities, overwrite=overwrite)
     wrong: dict[Path, str] = {}
     waiting: list[_Read] = []
     for done, (file, stem) in enumerate(images.items(), start=1):
         try:
-            waiting.append(_Read(file, out / stem, *read_image(file)))
-        except _PROBLEMS as error:
+            waiting.append(_Read(file, out / stem, *read_pixels(file)))
+        except Exception as error:  # noqa: BLE001 - whatever one file leads to, the others are done
             wrong[file] = _said(error)
         while waiting and (done == len(images) or not _may_wait(waiting, predictor.batch)):
             alike = [read for read in waiting if read.image.shape == waiting[0].image.shape]
@@ -204,7 +156,7 @@ class _Read:
     file: Path
     stem: Path
     image: Array
-    back: Any
+    placement: Placement | None
 
 
 def _may_wait(images: Sequence[_Read], batch: int) -> bool:
@@ -219,7 +171,7 @@ def _write_masks(predictor: Predictor, images: Sequence[_Read], *, probabilities
         return {}
     try:
         results = predictor.predict_alike([read.image for read in images], probabilities=probabilities)
-    except _PROBLEMS as error:
+    except Exception as error:  # noqa: BLE001 - as above
         if len(images) == 1:
             return {images[0].file: _said(error)}
         alone = [_write_masks(predictor, [read], probabilities=probabilities) for read in images]
@@ -227,14 +179,18 @@ def _write_masks(predictor: Predictor, images: Sequence[_Read], *, probabilities
     wrong = {}
     for read, (mask, shares) in zip(images, results, strict=True):
         try:
-            turned = turned_back(mask, read.back, classes=mask.ndim > predictor.axes)
-            write_mask(read.stem, turned, predictor.about, read.back)
+            laid = _laid_back(mask, read.placement, classes=mask.ndim > predictor.axes)
+            write_mask(read.stem, laid, predictor.about, read.placement)
             if shares is not None:
-                place = read.stem.with_name(f"{read.stem.name}_probabilities.npy")
-                np.save(place, turned_back(shares, read.back, classes=True))
-        except _PROBLEMS as error:
+                place = read.stem.with_name(f"{read.stem.name}{_PROBABILITIES}")
+                np.save(place, _laid_back(shares, read.placement, classes=True))
+        except Exception as error:  # noqa: BLE001 - as above
             wrong[read.file] = _said(error)
     return wrong
+
+
+def _is_wanted(file: Path) -> bool:
+    return is_image_file(file) and not any(part in _SYSTEM_FOLDERS for part in file.parts)
 
 
 def _said(error: Exception) -> str:
@@ -247,13 +203,16 @@ def main() -> int:
     parser.add_argument("images", nargs="+", type=Path, help="files, or folders of them")
     parser.add_argument("--out", required=True, type=Path, help="folder for the masks")
     parser.add_argument("--probabilities", action="store_true", help="write them too, as .npy")
+    parser.add_argument("--overwrite", action="store_true", help="replace masks that are there already")
     parser.add_argument("--batch", type=int, default=1, help="windows, or images of one size, at once")
     parser.add_argument("--threads", type=int, help="of the network; by default one a core")
     parser.add_argument("--tta", action=argparse.BooleanOptionalAction, help="average over mirrored images, or not")
     given = parser.parse_args()
     try:
         predictor = Predictor(Path(__file__).parent, threads=given.threads, batch=given.batch, tta=given.tta)
-        wrong = predict_files(predictor, given.images, given.out, probabilities=given.probabilities)
+        wrong = predict_files(
+            predictor, given.images, given.out, probabilities=given.probabilities, overwrite=given.overwrite
+        )
     except (RefusedBundleError, BadImageError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

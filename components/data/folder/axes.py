@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.data.folder.names import VOLUMES, suffix_of
 from components.errors import InvalidInputError
+from components.image_reader import VOLUMES, suffix_of
 
 Array = npt.NDArray[Any]
 _COLOUR_SAMPLES = (3, 4)

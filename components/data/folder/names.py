@@ -2,14 +2,8 @@
 
 from pathlib import Path
 
+from components.image_reader import VOLUMES, suffix_of
 from components.plain_text import escape
-
-VOLUMES = (".nii.gz", ".nii")
-
-
-def suffix_of(path: Path) -> str:
-    """The suffix in lower case; `.nii.gz` is one."""
-    return next((suffix for suffix in VOLUMES if path.name.lower().endswith(suffix)), path.suffix.lower())
 
 
 def stem_of(path: Path) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.data.folder.axes import shape_text
-from components.errors import InvalidInputError, MissingExtraError
+from components.errors import InvalidInputError
+from components.image_reader import Placement
 
 CANONICAL = "RAS"  # the first axis runs to the right, the second to the front (anterior), the third up (superior)
 _AXES = 3
@@ -26,7 +27,7 @@ class Volume:
         path: the file.
         array: `(X, Y, Z)` or `(X, Y, Z, C)`, axes turned to RAS (the nearest, nothing is resampled); values with the
             header's scl_slope and scl_inter applied, in the stored type where there are none.
-        shape: as stored.
+        shape: of the first three axes, as stored.
         affine: `(4, 4)`, from voxels as stored to the header's unit.
         spacing: mm between voxels along X, Y and Z.
     """
@@ -45,41 +46,20 @@ class Volume:
         return "".join(aff2axcodes(self.affine))
 
 
-def read_volume(path: Path) -> Volume:
-    """Read a NIfTI file.
-
-    Args:
-        path: `.nii` or `.nii.gz`; 2D to 4D, or 5D with one time point; the last axis beyond three is the channels.
+def as_volume(path: Path, array: npt.NDArray[Any], placement: Placement | None) -> Volume:
+    """A volume as `components.image_reader.read_pixels` reads it, with what says where it lies.
 
     Raises:
-        MissingExtraError: nibabel is not installed.
-        InvalidInputError: the header has no usable affine.
-
-    Example:
-        >>> read_volume(Path("images/hippocampus_001.nii.gz")).array.shape  # doctest: +SKIP
-        (35, 51, 35)
+        InvalidInputError: the file is not a volume.
     """
-    try:
-        import nibabel  # noqa: PLC0415 - as above
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: NIfTI needs nibabel. Hint: pip install 'segtune[medical]'") from error
-    stored = nibabel.load(path)
-    array, affine = np.asarray(stored.dataobj), np.asarray(stored.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or not np.linalg.det(affine[:_AXES, :_AXES]):
-        raise InvalidInputError(f"{path}: found the affine {_matrix(affine)}, which places no volume.")
-    array = array.reshape(array.shape + (1,) * (_AXES - array.ndim))
-    if array.ndim == _AXES + 2 and array.shape[_AXES] == 1:
-        array = array[:, :, :, 0]  # NIfTI keeps channels behind time
-    turns = nibabel.io_orientation(affine)
+    if placement is None:
+        raise InvalidInputError(f"{path}: is not a NIfTI volume.")
     # What an axis measures goes with it to its new place.
     spacing = np.empty(_AXES)
-    spacing[turns[:, 0].astype(int)] = _voxel_sizes(affine) * _IN_MM.get(_unit(stored), 1.0)
+    sizes = _voxel_sizes(placement.affine) * _IN_MM.get(placement.unit, 1.0)
+    spacing[placement.turns[:, 0].astype(int)] = sizes
     return Volume(
-        path,
-        nibabel.apply_orientation(array, turns),
-        tuple(stored.shape),
-        affine,
-        (float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        path, array, placement.shape, placement.affine, (float(spacing[0]), float(spacing[1]), float(spacing[2]))
     )
 
 
@@ -121,11 +101,6 @@ def _voxel_sizes(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Along each stored axis, in the header's unit."""
     sizes: npt.NDArray[np.float64] = np.sqrt((affine[:_AXES, :_AXES] ** 2).sum(0))
     return sizes
-
-
-def _unit(stored: Any) -> str:
-    unit: str = stored.header.get_xyzt_units()[0]
-    return unit
 
 
 def _matrix(affine: npt.NDArray[np.float64]) -> str:

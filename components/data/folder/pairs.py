@@ -4,9 +4,9 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.folder.files import SUFFIXES, is_image_file
 from components.data.folder.names import stem_of
 from components.data.folder.problems import Problems
+from components.image_reader import SUFFIXES, is_image_file
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.folder.decode import Case, read_cases
-from components.data.folder.files import is_image_file
 from components.data.folder.labels import Classes, decide_classes
 from components.data.folder.load import SPLIT_FILE
 from components.data.folder.pairs import find_pairs
 from components.errors import InvalidInputError
+from components.image_reader import is_image_file
 
 _IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x", "imagestr")
 _MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y", "labelstr")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from components.deployment.image_files import read_image
+from components.image_reader import read_pixels
 from tests.bundles import conv_bundle
 
 ROWS, COLUMNS = 1100, 3  # more rows than are copied at once
@@ -66,7 +66,7 @@ def test_a_picture_is_read_as_pillow_reads_it_at_once(tmp_path: Path, mode: str,
     with Image.open(path) as stored:
         assert stored.mode == mode
         expected = np.asarray(stored if mode == read_as else stored.convert(read_as))
-    found, back = read_image(path)
+    found, back = read_pixels(path)
     assert back is None
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     assert (found == expected).all()
@@ -78,7 +78,7 @@ def test_a_photograph_is_turned_as_its_camera_was_held(tmp_path: Path, orientati
     exif[0x0112] = orientation
     picture("RGB").save(tmp_path / "a.png", exif=exif)
     turned = {1: 0, 3: 2, 6: 3}[orientation]
-    assert (read_image(tmp_path / "a.png")[0] == np.rot90(np.asarray(picture("RGB")), turned)).all()
+    assert (read_pixels(tmp_path / "a.png")[0] == np.rot90(np.asarray(picture("RGB")), turned)).all()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's memory is read there")

@@ -106,13 +106,14 @@ def test_the_predictor_normalises_as_training_does(how: str, kind: str, seed: in
 def test_one_file_predicts_where_neither_torch_nor_segtune_can_be_imported(
     bundle: tuple[Path, nn.Module], tmp_path: Path
 ) -> None:
+    out = tmp_path / "out"
     Image.fromarray(image_of(20, 30)).save(tmp_path / "a.png")
-    command = [sys.executable, "-I", "-c", BLOCKED, bundle[0] / "predict.py", tmp_path / "a.png", "--out", tmp_path]
+    command = [sys.executable, "-I", "-c", BLOCKED, bundle[0] / "predict.py", tmp_path / "a.png", "--out", out]
     result = subprocess.run([*map(str, command), "--probabilities"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     expected = Predictor(str(bundle[0]))(image_of(20, 30))
-    assert (np.asarray(Image.open(tmp_path / "a.png")) == expected).all()
-    assert np.load(tmp_path / "a_probabilities.npy").shape == (1, 20, 30)
+    assert (np.asarray(Image.open(out / "a.png")) == expected).all()
+    assert np.load(out / "a_probabilities.npy").shape == (1, 20, 30)
 
 
 def test_arrays_that_are_no_images_do_not_stop_the_others(bundle: tuple[Path, nn.Module], tmp_path: Path) -> None:
@@ -123,7 +124,10 @@ def test_arrays_that_are_no_images_do_not_stop_the_others(bundle: tuple[Path, nn
         np.save(images / f"{name}.npy", array)
     wrong = predict_files(load(bundle[0]), [images], out)
     assert {file.stem for file in wrong} == set(bad)
-    assert all("expected numbers, and at least one of them." in said for said in wrong.values())
+    said = {file.stem: why for file, why in wrong.items()}
+    assert said["empty"] == "found shape (0, 8); expected at least rows and columns, none of them 0."
+    assert said["complex"] == "found dtype complex64; expected bool, integers or floats."
+    assert said["text"].startswith("found dtype <U1;")
     assert [file.name for file in out.iterdir()] == ["good.png"]
 
 
@@ -242,3 +246,51 @@ def test_a_newer_format_is_refused(own: Path) -> None:
     write_sums(own)
     with pytest.raises(BundleError, match=r"has no model\.onnx"):
         load(own)
+
+
+def test_neither_images_nor_ground_truth_are_ever_overwritten(bundle: tuple[Path, nn.Module], tmp_path: Path) -> None:
+    predictor = load(bundle[0])
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for stem in "ab":
+            Image.fromarray(image_of(8, 8)).save(tmp_path / name / f"{stem}.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    with pytest.raises(BadImageError, match=r"masks/a\.png and 1 more are there already\. Hint: .*--overwrite"):
+        predict_files(predictor, [tmp_path / "images"], tmp_path / "masks")
+    for overwrite in (False, True):
+        with pytest.raises(BadImageError, match=r"would replace the image .*images/a\.png"):
+            predict_files(predictor, [tmp_path / "images"], tmp_path / "images", overwrite=overwrite)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+    assert predict_files(predictor, [tmp_path / "images"], tmp_path / "out") == {}
+    assert predict_files(predictor, [tmp_path / "images"], tmp_path / "out", overwrite=True) == {}
+
+
+def test_a_link_among_the_masks_leads_to_no_image(bundle: tuple[Path, nn.Module], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    Image.fromarray(image_of(8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "out" / "a.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(BadImageError, match="would replace the image"):
+        predict_files(load(bundle[0]), [tmp_path / "a.png"], tmp_path / "out", overwrite=True)
+
+
+def test_files_of_a_system_beside_the_images_are_passed_over(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".DS_Store", "Thumbs.db", "@eaDir/a.png", "__MACOSX/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(find_images([tmp_path])) == [tmp_path / "a.png"]
+
+
+@pytest.mark.parametrize("unit", ["mm", "micron", "meter"])
+def test_a_mask_keeps_the_size_place_and_unit_of_a_slice(tmp_path: Path, unit: str) -> None:
+    nibabel = pytest.importorskip("nibabel", reason="needs the extra `medical`")
+    conv_bundle(tmp_path / "bundle", pixelwise(nn.Conv2d))
+    stored = nibabel.Nifti1Image(image_of(8, 12)[..., None], np.diag([-2.0, 3.0, 4.0, 1.0]))
+    stored.header.set_xyzt_units(unit)
+    nibabel.save(stored, tmp_path / "a.nii.gz")
+    assert predict_files(load(tmp_path / "bundle"), [tmp_path / "a.nii.gz"], tmp_path / "out") == {}
+    mask = nibabel.load(tmp_path / "out" / "a.nii.gz")
+    assert mask.shape == (8, 12, 1)
+    assert mask.header.get_xyzt_units()[0] == unit
+    np.testing.assert_array_equal(mask.affine, stored.affine)
+    expected = load(tmp_path / "bundle")(image_of(8, 12))
+    assert (np.asarray(mask.dataobj)[..., 0] == expected).all()

@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 from components.data.folder import read_image, read_labels
-from components.data.folder.files import is_image_file
 from components.errors import InvalidInputError
+from components.image_reader import is_image_file
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 COLOUR = np.stack([GREY, GREY // 2, 255 - GREY], axis=-1)

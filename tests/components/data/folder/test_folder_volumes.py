@@ -9,9 +9,10 @@ import pytest
 
 from components.data import SegmentationData, find_warnings, summarize
 from components.data.folder import open_folder, read_image, read_labels, split_folder
-from components.data.folder.names import stem_of, suffix_of
-from components.data.folder.nifti import read_volume
+from components.data.folder.files import checked_volume
+from components.data.folder.names import stem_of
 from components.errors import InvalidInputError, MissingExtraError
+from components.image_reader import suffix_of
 from tests.folders import save_volume, volume_folder
 
 nibabel = pytest.importorskip("nibabel", reason="needs the extra `medical`")
@@ -72,7 +73,7 @@ def test_axes_are_turned_to_right_front_and_up_and_take_their_spacing_along(
     tmp_path: Path, affine: np.ndarray, stored: np.ndarray, orientation: str, spacing: tuple[float, ...]
 ) -> None:
     save_volume(tmp_path / "a.nii.gz", stored, affine)
-    volume = read_volume(tmp_path / "a.nii.gz")
+    volume = checked_volume(tmp_path / "a.nii.gz")
     assert np.array_equal(volume.array, BLOCK)
     assert volume.array.dtype == BLOCK.dtype
     assert (volume.orientation, volume.shape) == (orientation, stored.shape)
@@ -86,7 +87,7 @@ def test_the_slope_of_the_header_is_applied(tmp_path: Path) -> None:
     image.header.set_slope_inter(0.5, -3)
     nibabel.save(image, tmp_path / "a.nii")
     assert np.array_equal(
-        read_volume(tmp_path / "a.nii").array, 0.5 * nibabel.load(tmp_path / "a.nii").dataobj.get_unscaled() - 3
+        checked_volume(tmp_path / "a.nii").array, 0.5 * nibabel.load(tmp_path / "a.nii").dataobj.get_unscaled() - 3
     )
 
 
@@ -94,7 +95,7 @@ def test_units_other_than_mm_become_mm(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(BLOCK, STRAIGHT)
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "a.nii")
-    assert read_volume(tmp_path / "a.nii").spacing == pytest.approx((0.002, 0.003, 0.004))
+    assert checked_volume(tmp_path / "a.nii").spacing == pytest.approx((0.002, 0.003, 0.004))
 
 
 @pytest.mark.parametrize(
