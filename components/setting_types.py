@@ -91,7 +91,9 @@ def _of_none(value: Any, kinds: Iterable[Any]) -> str:
     problems = {kind: problem_of(value, kind) for kind in kinds if kind is not NoneType or value is None}
     if not all(problems.values()):
         return ""
-    near = [problem for problem in problems.values() if problem not in _PLAIN.values() and "'" not in problem]
+    near = [
+        problem for problem in problems.values() if problem not in (*_PLAIN.values(), NOT_DOTTED) and "'" not in problem
+    ]
     first, *others = dict.fromkeys([problem for problem in near if problem != "must be a list"] or problems.values())
     return " or ".join([first, *(other.removeprefix("must be ") for other in others)])
 

@@ -57,7 +57,10 @@ def test_all_problems_of_a_configuration_are_named_at_once() -> None:
         )
     assert str(caught.value).splitlines() == [
         "training.epochs: found 0, must be at least 1.",
-        "training.optimizer: found 'adam', must be 'adamw' or 'sgd'. Hint: did you mean adamw?",
+        (
+            "training.optimizer: found 'adam', must be 'adamw' or 'sgd' or a path such as package.module:name. "
+            "Hint: did you mean adamw?"
+        ),
         "training.warmup: found -1, must be at least 0.",
         (
             "checkpoint.strategy: found 'bests', must be 'best' or 'epoch' or 'interval' or 'all' or 'adaptive'. "

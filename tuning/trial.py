@@ -67,9 +67,15 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
                 failure = tame(str(error))
             else:
                 _print_traceback(error, output)
-                failure = f"{error_text(error)} {memory_hint(error) or module_hint(error)}".rstrip()
+                failure = _sentences(error_text(error), memory_hint(error) or module_hint(error))
             facts = {"failure": failure, "failure_kind": failure_kind(error), "log": output.take()}
             tune.report({"epoch": 0, OBJECTIVE: float("nan"), **facts})
+
+
+def _sentences(text: str, hint: str) -> str:
+    """An error's text with a hint behind it, as sentences."""
+    stop = "" if not hint or text.endswith((".", "!", "?", ")")) else "."
+    return f"{text}{stop} {hint}".rstrip()
 
 
 def trial_epochs(config: dict[str, Any], shared: Shared, store: TuneStore) -> Generator[Epoch]:

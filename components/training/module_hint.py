@@ -9,13 +9,15 @@ _CALL = "_call_impl"  # torch.nn.Module's frame around each forward
 
 
 def module_hint(error: BaseException) -> str:
-    """The innermost module that was at work, and the shapes of its inputs; empty where none was.
+    """The innermost module that was at work, and the shapes of its inputs.
+
+    Empty where none was, and for an error of the system, such as a full disk, which is not the network's.
 
     Example:
         >>> module_hint(ValueError("no"))
         ''
     """
-    calls = _calls(error)
+    calls = [] if isinstance(error, OSError) else _calls(error)
     if not calls:
         return ""
     root, (module, arguments) = calls[0][0], calls[-1]

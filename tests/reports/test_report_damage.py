@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study.write()
     lines = [{"attempt": 1, "event": "start", "time": "now", "host": "here", "versions": {}, "changed": {}}]
     study.directory.attempts_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_finalists(root)
+    write_finalists(root, seeds=range(1001, 1006))
     return root
 
 

@@ -95,8 +95,8 @@ def test_damage_is_named_and_the_rest_shown(tmp_path: Path) -> None:
     page = report_html(root)
     text = without_scripts(page)
     assert "What is missing" in text
-    assert "0009/metrics.jsonl: 1 damaged line left out" in text
-    assert "0009/cases.jsonl: 1 damaged line left out" in text
+    assert "0009/metrics.jsonl: 1 damaged line (2) left out" in text
+    assert "0009/cases.jsonl: 1 damaged line (2) left out" in text
     assert "The scores of the cases are missing" in text
     assert "curves-plot" in figures_of(page)
 

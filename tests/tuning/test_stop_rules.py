@@ -171,7 +171,10 @@ def test_a_stopped_study_loses_nothing_says_why_and_goes_on_once_the_rule_is_lif
 def test_a_network_that_never_trains_stops_the_study(study_config: Make, folder: Path) -> None:
     config = study_config(model={"build": "tests.toys:untrainable_network"}, resources={"concurrent": 1})
     result = Study(config, folder).run()
-    assert result.stopped == "stop.same_failures: all 3 trials failed (error): ValueError: no step for 1 channels"
+    assert result.stopped == (
+        "stop.same_failures: all 3 trials failed (error): ValueError: no step for 1 channels. "
+        "Hint: it came from the network itself (Untrainable) of Untrainable, given 2×1×32×32."
+    )
     assert [(trial.number, trial.failure) for trial in result.trials if trial.state == "failed"] == [
         (-1, "error"),
         (-2, "error"),

@@ -127,7 +127,10 @@ def test_a_trial_that_raises_is_failed_with_reason_and_log(study_config: Make, f
     config = failing(study_config, model={"build": "tests.toys:untrainable_network"})
     trials = by_number(Study(config, folder).run().trials)
     assert [trial.state for trial in trials.values()] == ["failed", "failed"]
-    assert trials[0].cause == "ValueError: no step for 1 channels"
+    assert trials[0].cause == (
+        "ValueError: no step for 1 channels. "
+        "Hint: it came from the network itself (Untrainable) of Untrainable, given 2×1×32×32."
+    )
     log = StudyDirectory(folder).trial(0).log.read_text()
     assert "about to step" in log
     assert "in forward" in log
