@@ -222,13 +222,13 @@ def _read_volume(path: Path) -> tuple[Pixels, Placement]:
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg"), _read_picture),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif"), _read_picture),
     **dict.fromkeys((".tif", ".tiff"), _read_tiff),
     ".npy": _read_npy,
     **dict.fromkeys(VOLUMES, _read_volume),
 }
 _VALUE_READERS = _READERS | {
-    ".png": _read_picture_values,
+    **dict.fromkeys((".png", ".gif"), _read_picture_values),
     **dict.fromkeys((".tif", ".tiff"), lambda path: _tiff_values(path)[0]),
 }
 SUFFIXES = tuple(_READERS)

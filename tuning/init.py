@@ -134,7 +134,11 @@ def _data_lines(survey: Survey) -> list[str]:
     else:
         lines += ["  ratio: [0.7, 0.15, 0.15]   # train, val, test", "  split_seed: 0"]
     if survey.group:
-        lines.append(f"  group: {{csv: {json.dumps(survey.group[0])}, column: {json.dumps(survey.group[1])}}}")
+        file, column, stem = (json.dumps(name, ensure_ascii=False) for name in survey.group)
+        of_stem = "" if survey.group[2] == "stem" else f", stem: {stem}"
+        lines.append(f"  group: {{csv: {file}, column: {column}{of_stem}}}")
+    elif any("/" in case.pair.stem for case in survey.cases):
+        lines.append("  # no group is set: the cases of one sub-folder stay in one split")
     else:
         lines.append("  # group: {pattern: '^([^_]+)_'}   # keeps cases of one patient or specimen in one split")
     return lines

@@ -99,6 +99,8 @@ def _read_case(pair: Pair, normalize: str) -> Case | InvalidInputError:
 
 def _read_files(pair: Pair) -> tuple[Array, Array, Grid | None]:
     """The image `(C, *spatial)`, the mask `(*spatial)`, and where they were."""
+    if pair.more:
+        return _read_channels(pair)
     volumes = [path for path in (pair.image, pair.mask) if is_volume(path)]
     if not volumes:
         labels = mask_axes(pair.mask, read_labels(pair.mask))
@@ -118,6 +120,15 @@ def _read_files(pair: Pair) -> tuple[Array, Array, Grid | None]:
         spacing = spacing[1:] if len(mask.array) == 1 else spacing[:-1]
     grid = Grid(image.orientation, spacing)
     return channels.reshape(len(channels), *labels.shape), labels, grid
+
+
+def _read_channels(pair: Pair) -> tuple[Array, Array, Grid | None]:
+    """As `_read_files`, of an image with one file per channel."""
+    read = [_read_files(Pair(pair.stem, path, pair.mask)) for path in pair.images]
+    for path, (image, _, _) in zip(pair.images, read, strict=True):
+        if len(image) != 1:
+            raise InvalidInputError(f"{path}: found {len(image)} channels in a file that is named as one channel.")
+    return np.concatenate([image for image, _, _ in read]), read[0][1], read[0][2]
 
 
 def _check_alike(cases: Sequence[Case], problems: Problems) -> None:

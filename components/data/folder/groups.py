@@ -1,12 +1,12 @@
 """Which cases belong together, by a pattern on the stem or by a table."""
 
-import csv
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.data.folder.problems import Problems
+from components.data.folder.tables import Row, read_table, stem_in_table
 from components.errors import InvalidInputError
 
 
@@ -42,25 +42,25 @@ def groups_by_table(stems: Sequence[str], path: Path, column: str, stem_column: 
 
     Args:
         stems: cases that need a group; rows of other stems are passed over.
-        path: the file, UTF-8.
+        path: the file, UTF-8; separated by commas, semicolons or tabs.
         column: holds the group.
         stem_column: holds the stem.
 
     Raises:
         InvalidInputError: the file or a column is missing, a stem has no row, an empty group or two groups.
     """
-    rows = _read_table(path, (column, stem_column))
+    rows = _read_rows(path, (column, stem_column))
     problems, groups = Problems(), dict[str, str]()
     wanted = set(stems)
     for line, row in rows:
-        stem, group = row[stem_column] or "", row[column] or ""
+        stem, group = stem_in_table(row[stem_column]), (row[column] or "").strip()
         if stem not in wanted:
             continue
         if not group:
             problems.add(f"{path}:{line}: {stem} has no {column}.")
         elif groups.setdefault(stem, group) != group:
             problems.add(f"{path}:{line}: {stem} is in {column} {group!r}, before it was in {groups[stem]!r}.")
-    named = {row[stem_column] for _, row in rows}
+    named = {stem_in_table(row[stem_column]) for _, row in rows}
     for stem in stems:
         if stem not in named:
             problems.add(f"{path}: no row for {stem}. Hint: column {stem_column!r} holds the stems of the images.")
@@ -68,19 +68,21 @@ def groups_by_table(stems: Sequence[str], path: Path, column: str, stem_column: 
     return groups
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[int, Mapping[str, str | None]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            known = list(reader.fieldnames or [])
-            rows: list[tuple[int, Mapping[str, str | None]]] = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InvalidInputError(f"data.group.csv: {path}: no such file.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"data.group.csv: {path}: cannot be read ({error}).") from None
+def _read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, Row]]:
+    known, rows = read_table(path, "data.group.csv")
     for column in columns:
         if column not in known:
             near = difflib.get_close_matches(column, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}."
             raise InvalidInputError(f"{path}:1: no column {column!r}. Hint: {hint}")
     return rows
+
+
+def groups_by_folder(stems: Sequence[str]) -> dict[str, str]:
+    """Group of each stem: the sub-folder that it lies in (a folder per patient, say), or the case itself.
+
+    Example:
+        >>> groups_by_folder(["p1/left", "p1/right"])
+        {'p1/left': 'p1', 'p1/right': 'p1'}
+    """
+    return {stem: stem.rpartition("/")[0] or stem for stem in stems}

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.data.dataset import Mask, SegmentationData, Split
 from components.data.folder.decode import Case, read_cases
+from components.data.folder.groups import groups_by_folder
 from components.data.folder.labels import Classes, decide_classes, listed
 from components.data.folder.nifti import CANONICAL
 from components.data.folder.pairs import find_pairs
@@ -135,7 +136,7 @@ def split_folder(
         split: JSON file with the stems of each split, relative to the folder; by default `split.json` if there is one.
         ratio: shares of train, val and test where there is no such file.
         seed: of the split by ratio, and of the folds.
-        grouping: from stems to the group of each; by default each case is its own group.
+        grouping: from stems to the group of each; by default its sub-folder, or the case itself.
         folds: number of folds that train and val together are dealt to; test stays apart.
 
     Returns:
@@ -145,7 +146,7 @@ def split_folder(
         InvalidInputError: the split does not fit the folder.
     """
     stems = list(folder.cases)
-    groups = grouping(stems) if grouping else {stem: stem for stem in stems}
+    groups = (grouping or groups_by_folder)(stems)
     file = folder.root / (split or SPLIT_FILE)
     if split or (ratio is None and file.exists()):
         parts = read_split(file, stems)

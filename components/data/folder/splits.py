@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def read_split(path: Path, stems: Sequence[str]) -> Stems:
         if not isinstance(members, list) or not all(isinstance(stem, str) for stem in members):
             problems.add(f"{path}: {name} must be a list of stems.")
             continue
-        for stem in members:
+        content[name] = [unicodedata.normalize("NFC", stem) for stem in members]
+        for stem in content[name]:
             _check_member(f"{path}:{_line_of(stem, text)}", stem, name, known, where, problems)
     for name in ("train", "val"):
         if content[name] == []:

@@ -1,6 +1,5 @@
 """Looks at a folder that nobody has described yet, and proposes how to read it."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from components.data.folder.decode import Case, read_cases
 from components.data.folder.labels import Classes, decide_classes
 from components.data.folder.load import SPLIT_FILE
 from components.data.folder.pairs import find_pairs
+from components.data.folder.tables import read_table, stem_in_table
 from components.errors import InvalidInputError
 from components.image_reader import is_image_file
 
 _IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x", "imagestr")
 _MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y", "labelstr")
 _GROUP_COLUMNS = ("group", "patient", "patient_id", "subject", "subject_id", "specimen", "case_id")
+_STEM_COLUMNS = ("stem", "case", "case_id", "image", "image_id", "filename", "file", "name", "id")
 _USUAL_IGNORED = 255
 
 
@@ -30,7 +31,7 @@ class Survey:
         cases: decoded, in the order of their stems.
         classes: what the masks' values seem to mean.
         has_split: whether there is a split.json.
-        group: a table in the folder, and the column in it that seems to name groups.
+        group: a table in the folder, and the columns in it that seem to name groups and stems.
     """
 
     root: Path
@@ -39,7 +40,7 @@ class Survey:
     cases: list[Case]
     classes: Classes
     has_split: bool
-    group: tuple[str, str] | None
+    group: tuple[str, str, str] | None
 
     @property
     def sizes(self) -> list[tuple[int, ...]]:
@@ -95,17 +96,22 @@ def _propose_classes(found: set[int]) -> Classes:
     return decide_classes(found, None, None)
 
 
-def _find_group(cases: Sequence[Case], root: Path) -> tuple[str, str] | None:
+def _find_group(cases: Sequence[Case], root: Path) -> tuple[str, str, str] | None:
     stems = {case.pair.stem for case in cases}
-    for path in sorted(root.glob("*.csv")):
+    for path in sorted(root.glob("*.[ct]sv")):
         try:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                rows = list(csv.DictReader(stream))
-        except (OSError, UnicodeDecodeError, csv.Error):
+            columns, rows = read_table(path, "data.group.csv")
+        except InvalidInputError:
             continue
-        if not rows or not stems <= {row.get("stem") for row in rows}:
-            continue
-        column = next((name for name in _GROUP_COLUMNS if name in rows[0]), None)
-        if column:
-            return path.name, column
+        of_stems = next(
+            (
+                name
+                for name in _STEM_COLUMNS
+                if name in columns and stems <= {stem_in_table(row[name]) for _, row in rows}
+            ),
+            None,
+        )
+        column = next((name for name in _GROUP_COLUMNS if name in columns and name != of_stems), None)
+        if column and of_stems:
+            return path.name, column, of_stems
     return None

@@ -299,7 +299,7 @@ def test_only_visible_files_of_known_kinds_are_images() -> None:
         "e.npy",
         ".a.png",
         "._a.png",
-        "a.gif",
+        "a.bmp",
         "a.txt",
         "png",
         "a.npz",

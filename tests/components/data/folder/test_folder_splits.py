@@ -233,3 +233,11 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refused_table(tmp_path / "table.csv", "patient")[0].startswith(
         "data.group.csv: table.csv: cannot be read ('utf-8' codec"
     )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_save_it(tmp_path: Path, separator: str, encoding: str) -> None:
+    rows = [["stem", "patient"], ["a.png", " p1 "], ["b", "p2"]]
+    (tmp_path / "t.csv").write_text("".join(f"{separator.join(row)}\n" for row in rows), encoding=encoding)
+    assert groups_by_table(["a", "b"], tmp_path / "t.csv", "patient") == {"a": "p1", "b": "p2"}

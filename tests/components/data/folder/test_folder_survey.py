@@ -99,7 +99,7 @@ def test_a_split_file_and_a_table_of_groups_are_seen(tmp_path: Path) -> None:
     (root / "d.csv").write_text("stem,age,subject_id\n" + rows, encoding="utf-8-sig")
     survey = survey_folder(root)
     assert survey.has_split
-    assert survey.group == ("d.csv", "subject_id")
+    assert survey.group == ("d.csv", "subject_id", "stem")
 
 
 def test_problems_of_the_files_are_told(tmp_path: Path) -> None:
