@@ -77,6 +77,19 @@ def _augmentation(_cross_entropy: str) -> tuple[Parameter, ...]:
     return (Parameter("training.augment", Choice(("none", "flip", "standard"))),)
 
 
+def _recipe(cross_entropy: str) -> tuple[Parameter, ...]:
+    """What decides most of a training; in Auto-nnU-Net the learning rate is in four of the five largest interactions.
+
+    Becktepe et al. (2025), arXiv:2505.16561. The other parameters are what is usually tuned beside it.
+    """
+    return (
+        Parameter("training.lr", Float(1e-3, 1e-2, log=True)),
+        Parameter("training.weight_decay", Float(1e-5, 1e-2, log=True)),
+        Parameter("training.augment_strength", Float(0.5, 2.0, log=True)),
+        *_loss_weights(cross_entropy),
+    )
+
+
 def _full(cross_entropy: str) -> tuple[Parameter, ...]:
     """All of the others; weights are drawn where no ready-made loss is."""
     weights = tuple(Parameter(p.name, p.distribution, When("loss.preset", None)) for p in _loss_weights(cross_entropy))
@@ -96,6 +109,7 @@ _BUILDERS: Mapping[str, Callable[[str], tuple[Parameter, ...]]] = {
     "checkpoint_strategies": _checkpoint_strategies,
     "optimizer": _optimizer,
     "augmentation": _augmentation,
+    "recipe": _recipe,
     "full": _full,
 }
 
@@ -107,6 +121,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         "checkpoint_strategies": "averages of weights (moving, SWA, soup), and when checkpoints are saved",
         "optimizer": "optimiser, learning rate, weight decay, and momentum for SGD",
         "augmentation": "none, flips, or the standard set",
+        "recipe": "learning rate, weight decay, strength of the augmentation, and loss weights",
         "full": "all of these at once; weights are drawn where no ready-made loss is",
     }
 )

@@ -55,6 +55,9 @@ def init(
     file: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="study file to write; default <name>.yaml")
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="time to spend, such as 30m or 2h; default a small, quick study")
+    ] = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Look at a folder of images and masks, and write a study file that runs as it is."""
@@ -63,7 +66,7 @@ def init(
     from tuning.init import init_study  # noqa: PLC0415
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
-    written = init_study(folder, file)
+    written = init_study(folder, file, budget)
     for line in written.read_text(encoding="utf-8").splitlines()[:2]:
         typer.echo(f"seen      {line.removeprefix('# ')}")
     typer.echo(f"written   {written}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.data.folder.survey import Survey, survey_folder
 from components.image_reader import suffix_of
+from tuning.budget import seconds_of
 from tuning.errors import StudyConfigError
 from tuning.proposals import Crop, propose_crop, propose_foreground
 
@@ -15,24 +16,30 @@ _BATCH = {2: 4, 3: 2}
 _VOLUME = 3  # axes
 
 
-def init_study(folder: Path, file: Path | None = None) -> Path:
+def init_study(folder: Path, file: Path | None = None, budget: str | None = None) -> Path:
     """Look at a folder and write a commented study file that runs as it is.
 
     Args:
         folder: holds images and masks.
         file: to write; by default `<folder's name>.yaml` in the working directory; must not exist.
+        budget: time that the study is to spend, such as `2h`; the recipe `standard` is searched then, and a measured
+            epoch decides lengths and numbers. None writes a small and quick study.
 
     Returns:
         The file.
 
     Raises:
         InvalidInputError: the folder has problems.
-        StudyConfigError: the file exists.
+        StudyConfigError: the file exists, or the budget is not a time.
     """
+    if budget is not None:
+        seconds_of(budget)
     file = file or Path(f"{study_name(folder)}.yaml")
     if file.exists():
         raise StudyConfigError(f"{file}: exists already. Hint: name another with --to, or remove it.")
-    text = describe_study(survey_folder(folder), Path(os.path.relpath(folder.absolute(), file.absolute().parent)))
+    text = describe_study(
+        survey_folder(folder), Path(os.path.relpath(folder.absolute(), file.absolute().parent)), budget
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return file
@@ -43,16 +50,14 @@ def study_name(folder: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.absolute().name).lstrip("_.-") or "study"
 
 
-def describe_study(survey: Survey, root: Path) -> str:
+def describe_study(survey: Survey, root: Path, budget: str | None = None) -> str:
     """The text of a study file for what was seen.
 
     Args:
         survey: what was seen.
         root: of the data, as the file is to name it.
+        budget: as of `init_study`.
     """
-    axes = len(survey.sizes[0])
-    train = len(survey.cases) * 7 // 10
-    epochs = 27 if train // _BATCH[axes] * 27 >= _FEW_STEPS else 81
     return "\n".join(
         [
             f"# {_seen(survey)}",
@@ -63,29 +68,53 @@ def describe_study(survey: Survey, root: Path) -> str:
             f"  root: {json.dumps(str(root), ensure_ascii=False)}   # relative to this file",
             *_data_lines(survey),
             "",
-            "training:",
-            f"  epochs: {epochs}            # full budget of a trial",
-            f"  batch: {_BATCH[axes]}",
-            "  lr: 1e-2              # AdamW",
-            *_crop_lines(survey),
-            "  precision: auto       # bf16 where this machine is good at it, else fp32; the same in all trials",
-            "",
-            "checkpoint:",
-            "  strategy: best        # saved whenever validation Dice rises",
-            "",
-            "search:",
-            "  trials: 12            # and four baselines with the usual losses",
-            "  startup_trials: 6     # drawn at random before TPE takes over",
-            "  space:",
-            "    presets: [loss_weights]   # also optimizer, checkpoint_strategies",
-            "",
-            "scheduler:",
-            "  type: asha",
-            "  grace: 3              # every trial gets three epochs, then the best third goes on",
-            "  reduction: 3",
+            *(_quick_lines(survey) if budget is None else _budget_lines(survey, budget)),
             "",
         ]
     )
+
+
+def _quick_lines(survey: Survey) -> list[str]:
+    axes = len(survey.sizes[0])
+    train = len(survey.cases) * 7 // 10
+    epochs = 27 if train // _BATCH[axes] * 27 >= _FEW_STEPS else 81
+    return [
+        "training:",
+        f"  epochs: {epochs}            # full budget of a trial",
+        f"  batch: {_BATCH[axes]}",
+        "  lr: 1e-2              # AdamW",
+        *_crop_lines(survey),
+        "  precision: auto       # bf16 where this machine is good at it, else fp32; the same in all trials",
+        "",
+        "checkpoint:",
+        "  strategy: best        # saved whenever validation Dice rises",
+        "",
+        "search:",
+        "  trials: 12            # and four baselines with the usual losses",
+        "  startup_trials: 6     # drawn at random before TPE takes over",
+        "  space:",
+        "    presets: [loss_weights]   # also optimizer, checkpoint_strategies",
+        "",
+        "scheduler:",
+        "  type: asha",
+        "  grace: 3              # every trial gets three epochs, then the best third goes on",
+        "  reduction: 3",
+    ]
+
+
+def _budget_lines(survey: Survey, budget: str) -> list[str]:
+    axes = len(survey.sizes[0])
+    return [
+        "training:",
+        "  recipe: standard      # network, optimiser, schedule, augmentation; small, strong, nnunet_like are others",
+        *([] if axes < _VOLUME else [f"  batch: {_BATCH[axes]}"]),
+        *_crop_lines(survey),
+        "",
+        "search:",
+        f"  budget: {json.dumps(budget)}        # a measured epoch decides how long trainings are, and how many",
+        "  space:",
+        "    presets: [recipe]   # learning rate, decay, strength of the augmentation, loss weights",
+    ]
 
 
 def _seen(survey: Survey) -> str:

@@ -34,7 +34,7 @@ def test_presets_are_what_the_documentation_says(name: str, lines: list[str]) ->
 
 def test_all_presets_fit_together_in_every_mode() -> None:
     for mode in ("binary", "multilabel", "multiclass"):
-        together = Space.from_config({"presets": list(PRESETS)}, mode=mode)
+        together = Space.from_config({"presets": [name for name in PRESETS if name != "recipe"]}, mode=mode)
         assert set(together.parameters) == set(preset("full", mode=mode).parameters)
 
 
@@ -92,3 +92,8 @@ def test_baselines_are_the_usual_losses_with_fixed_weights() -> None:
 def test_changing_a_baseline_leaves_the_next_one_alone() -> None:
     baselines()[0].overrides["loss.weights"]["bce"] = 0.0
     assert baselines()[0].overrides["loss.weights"] == {"bce": 1.0}
+
+
+def test_the_recipe_s_preset_searches_what_a_training_is_decided_by() -> None:
+    names = [parameter.name for parameter in preset("recipe").parameters]
+    assert names == ["training.lr", "training.weight_decay", "training.augment_strength", "loss.weights"]

@@ -87,3 +87,14 @@ def test_real_folders(tmp_path: Path, name: str) -> None:
     (data,) = load_data(config.data)
     check_study(config, data)
     assert config.data.split == "split.json"
+
+
+def test_a_budget_searches_the_standard_recipe(tmp_path: Path) -> None:
+    file = init_study(png_folder(tmp_path / "discs"), tmp_path / "study.yaml", "30m")
+    config = read_study_file(file).load()
+    assert (config.search.budget, config.training.recipe, config.training.augment) == ("30m", "standard", "standard")
+    assert config.model.arguments["num_res_units"] == 2
+    assert check_study(config, load_data(config.data)[0]).parameters[0].name == "training.lr"
+    with pytest.raises(StudyConfigError, match=r"search\.budget: found 'soon', not a time to spend"):
+        init_study(tmp_path / "discs", tmp_path / "other.yaml", "soon")
+    assert not (tmp_path / "other.yaml").exists()
