@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,9 @@ from tuning.cli_options import Debug
 if TYPE_CHECKING:
     from components.data import SegmentationData
     from reports.study_tables import StudyTables
+
+
+_OWN = "components.data.mni152:mni152_slices"  # segtune's own, of the demonstration
 
 
 class ReportFormat(StrEnum):
@@ -58,9 +62,14 @@ def report(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="OUT", help="file (or folder, for parquet, png and pdf) to write")
     ] = None,
-    images: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--images/--no-images", help="show cases of the data, which may be patients")
-    ] = True,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="show cases of the data, which may be patients; by default unless a study's own code makes them",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="open the file in a browser")] = False,  # noqa: FBT002 - as above
     debug: Debug = False,  # noqa: FBT002 - as above
 ) -> None:
@@ -86,12 +95,16 @@ def report(
 
 
 def _html(
-    studies: "Sequence[StudyTables]", to: Path | None, left_out: Sequence[str], *, images: bool, show: bool
+    studies: "Sequence[StudyTables]", to: Path | None, left_out: Sequence[str], *, images: bool | None, show: bool
 ) -> None:
     from reports import write_report  # noqa: PLC0415
     from reports.report import study_sentences  # noqa: PLC0415
 
-    written = write_report(studies, to, images=_load if images else None, missing=left_out)
+    for study in studies:
+        if images and (code := _foreign_code(study)):
+            typer.echo(f"runs {code}, which {study.directory.root} names", err=True)
+    load = None if images is False else partial(_load, asked=bool(images))
+    written = write_report(studies, to, images=load, missing=left_out)
     for study in studies:
         for line in study_sentences(study):
             typer.echo(line)
@@ -136,14 +149,27 @@ def _one_table(studies: "Sequence[StudyTables]", form: ReportFormat, table: Tabl
     return found.to_string(index=False) + "\n" if form is ReportFormat.TABLE else table_text(found, form.value)
 
 
-def _load(study: "StudyTables") -> "Sequence[SegmentationData]":
-    """The data of a study, if it is still what the study was made with."""
+def _foreign_code(study: "StudyTables") -> str:
+    """The function outside segtune that makes a study's data; empty where there is none."""
+    build = (study.settings.get("data") or {}).get("build")
+    return "" if build in (None, _OWN) else str(build)
+
+
+def _load(study: "StudyTables", *, asked: bool) -> "Sequence[SegmentationData]":
+    """The data of a study, if it is still what the study was made with and no code runs that nobody asked for."""
     from components.errors import InvalidInputError  # noqa: PLC0415
     from tuning.config import DataConfig  # noqa: PLC0415
     from tuning.data import describe_data, load_data  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
 
-    make_working_directory_importable()
+    code = _foreign_code(study)
+    if code and not asked:
+        raise InvalidInputError(
+            f"{code}, which the study names, makes its images, and a report runs no code of a study. "
+            "Hint: if you trust it, --images."
+        )
+    if code:
+        make_working_directory_importable()
     folds = load_data(DataConfig.model_validate(study.settings["data"]))
     if describe_data(folds)["fingerprint"] != study.record["data"]["fingerprint"]:
         raise InvalidInputError("the data is no longer that of the study. Hint: restore it, or use --no-images.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from tests.report_studies import StudyWriter, write_finalists
@@ -37,7 +38,7 @@ def test_the_default_is_a_page_and_its_three_sentences(study: Path) -> None:
 
 
 def test_data_that_cannot_be_loaded_costs_the_pictures_alone(study: Path) -> None:
-    report(study)  # the fingerprint of the written study is none
+    report(study, "--images")  # the fingerprint of the written study is none
     page = (study / "report" / "index.html").read_text(encoding="utf-8")
     assert "the data is no longer that of the study" in page
 
@@ -110,3 +111,18 @@ def test_a_study_that_cannot_be_read_does_not_cost_the_others(
 def test_a_folder_without_a_study_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StudyNotFoundError, match="no study here"):
         report(tmp_path)
+
+
+def test_a_report_runs_no_code_that_a_study_names_unless_it_is_asked_to(study: Path, tmp_path: Path) -> None:
+    planted, file = tmp_path / "ran", study / "study.yaml"
+    record = yaml.safe_load(file.read_text(encoding="utf-8"))
+    record["settings"]["data"] |= {"build": "subprocess:getoutput", "arguments": {"cmd": f"touch {planted}"}}
+    file.write_text(yaml.safe_dump(record), encoding="utf-8")
+    for form in ("html", "table", "csv", "json", "markdown", "latex"):
+        report(study, "--format", form)
+    page = (study / "report" / "index.html").read_text(encoding="utf-8")
+    assert "subprocess:getoutput, which the study names, makes its images, and a report runs no code of a study" in page
+    assert not planted.exists()
+    result = CliRunner().invoke(app, ["report", str(study), "--images"])
+    assert "runs subprocess:getoutput, which" in result.output
+    assert planted.exists()
