@@ -113,7 +113,8 @@ def test_an_image_without_mask_and_a_mask_without_image_come_together(run: Run, 
     assert len(said) == 2
     assert said[0] == (
         f"{data}/images/case_3.png: no mask of this stem in {data}/masks. "
-        "Hint: case_3b.png is near; image and mask need the same stem."
+        "Hint: case_3b.png is near; no ending is shared by all masks, which could be left out; image and mask need the "
+        "same stem."
     )
     assert said[1].startswith(f"{data}/masks/case_3b.png: no image of this stem in {data}/images.")
 

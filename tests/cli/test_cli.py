@@ -88,7 +88,7 @@ def test_the_report_is_the_same_in_every_format(study: Path) -> None:
     text = segtune_here("report", str(study), "--format", "table").stdout
     assert text.count("baseline") == 4
     assert "trial 1" in text
-    result = segtune_here("report", str(study))
+    result = segtune_here("report", str(study), "--images")
     assert result.stdout.splitlines()[-1] == f"report    {study / 'report' / 'index.html'}"
     assert len(result.stdout.splitlines()) == 4  # three sentences before it
     page = (study / "report" / "index.html").read_text(encoding="utf-8")
