@@ -150,3 +150,14 @@ def test_a_journal_that_lacks_trials_of_the_record_is_refused(tmp_path: Path) ->
     Journal(study.journal, "study").ask(make_sampler("random", 0, 0))
     with pytest.raises(JournalDamagedError, match=r"knows nothing of 0001, 0002, 0003, …, which stand in trials/"):
         open_journal_exclusively(study)
+
+
+def test_a_damaged_last_line_is_named_before_anything_is_written_behind_it(journal: Journal, tmp_path: Path) -> None:
+    ask(journal)
+    path = tmp_path / "journal.log"
+    spoiled = path.read_bytes()[:-2] + b"\x00\n"
+    path.write_bytes(spoiled)
+    Journal(path, "toy").trials()  # to be read it is good enough
+    with pytest.raises(JournalDamagedError, match=r"journal\.log:\d+: "):
+        free_journal(path)
+    assert path.read_bytes() == spoiled

@@ -10,9 +10,20 @@ _SHOWN = 60  # characters of a damaged line
 
 
 def free_journal(path: Path) -> bytes:
-    """Make a journal file writable again after a kill; returns the torn last line that was cut off."""
+    """Make a journal file writable again after a kill; returns the torn last line that was cut off.
+
+    Raises:
+        JournalDamagedError: the last whole line is damaged. Optuna passes it over while it is the last one, but could not
+            read the file any more once another entry stands behind it.
+    """
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    return cut_torn_tail(path)
+    cut = cut_torn_tail(path)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    try:
+        json.loads(lines[-1] if lines else b"{}")
+    except ValueError as error:
+        raise explain_damage(path, error) from error
+    return cut
 
 
 def explain_damage(path: Path, error: Exception) -> JournalDamagedError:
