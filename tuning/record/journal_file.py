@@ -13,8 +13,8 @@ def free_journal(path: Path) -> bytes:
     """Make a journal file writable again after a kill; returns the torn last line that was cut off.
 
     Raises:
-        JournalDamagedError: the last whole line is damaged. Optuna passes it over while it is the last one, but could not
-            read the file any more once another entry stands behind it.
+        JournalDamagedError: the last whole line is damaged. Optuna passes it over while it is the last one, but could
+            not read the file any more once another entry stands behind it.
     """
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     cut = cut_torn_tail(path)
