@@ -39,7 +39,7 @@ def test_the_onnx_model_gives_the_masks_of_the_trial(study: Path, tmp_path: Path
     parity = json.loads((tmp_path / "one" / "parity.json").read_text())
     assert export.parity == parity
     assert not parity["torch"]
-    assert parity["validation_dice"].keys() == {"recorded", "again", "fp32"}
+    assert parity["validation_dice"].keys() == {"recorded", "again", "fp32", "tta"}
     assert parity["validation_dice"]["recorded"] == pytest.approx(parity["validation_dice"]["fp32"], abs=1e-3)
     assert [entry["size"] for entry in parity["sizes"]] == [[64, 64], [32, 32], [64, 32]]
     assert parity["sizes"][0]["batches"] == [1, 2]
