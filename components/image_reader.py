@@ -21,6 +21,7 @@ _DEEP_PNG_SAMPLES: dict[int, Any] = {  # without alpha, by colour type; Pillow c
     4: 0,  # grey and alpha
     6: slice(3),  # RGBA
 }
+_SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN")
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets in the file's header
 
 
@@ -53,6 +54,21 @@ def suffix_of(path: Path) -> str:
 def is_image_file(path: Path) -> bool:
     """Whether a file has a suffix that can be read, and is not hidden, as `._a.png` of macOS is."""
     return suffix_of(path) in _READERS and not path.name.startswith(".")
+
+
+def find_image_files(folder: Path) -> list[Path]:
+    """The image files of a folder and its sub-folders, sorted; those of a system are passed over.
+
+    Hidden folders are, and those in which a NAS, macOS and Windows keep previews and copies. A link that leads nowhere
+    is among the files, so that it can be named.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_image_file(path)
+        and not path.is_dir()
+        and not any(part in _SYSTEM_FOLDERS or part.startswith(".") for part in path.relative_to(folder).parts[:-1])
+    )
 
 
 def read_pixels(path: Path) -> tuple[Pixels, Placement | None]:

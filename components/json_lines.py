@@ -19,7 +19,7 @@ from components.plain_text import escape
 Row = dict[str, Any]
 Check = Callable[[Row], bool]
 _CHUNK = 4 << 20  # bytes decoded at once: many lines in one call are quick, all at once would be held twice
-_DEEPEST = 200  # levels of a value; what is nested deeper is no record of ours
+_DEEPEST = 200  # levels of a value; no record of ours is nested deeper
 _logger = logging.getLogger(__name__)
 _said: set[str] = set()  # damage that was named in this process already: a command may read a file several times
 

@@ -16,7 +16,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the 
 
 
 def escape(text: str) -> str:
-    r"""The text with what is no text written out; tabs and line breaks stay.
+    r"""The text with control and invalid characters written out; tabs and line breaks stay.
 
     A byte that could not be decoded, which Python keeps as a lone surrogate, is shown as that byte.
 

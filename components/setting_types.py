@@ -18,7 +18,7 @@ Share = Annotated[float, Ge(0), Le(1)]
 Below1 = Annotated[float, Ge(0), Lt(1)]
 Strength = Annotated[float, Ge(0), Le(3)]
 Text = Annotated[str, Len(1)]
-Dotted = Annotated[str, Predicate(is_dotted)]  # one's own code, `package.module:name`
+Dotted = Annotated[str, Predicate(is_dotted)]  # the import path of code outside segtune, `package.module:name`
 NOT_DOTTED = "must be a path such as package.module:name"
 
 _LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {

@@ -4,14 +4,12 @@ from itertools import pairwise
 from typing import Any
 
 from tuning.config import StudyConfig
-from tuning.duration import duration_text, parse_duration
-from tuning.errors import StudyConfigError
-
-_FORMS = "30m, 2h, 1h30m, overnight, until 6:30"
+from tuning.duration import duration_text
 
 # Of the time: the longest training, and what is planned for, as trials that start late may go on for longer.
 _FULL_SHARE = 0.4
 _PLANNED_SHARE = 0.9
+_BASELINE_SHARE = 0.5  # of what all workers have, at most: several baselines must leave time for a search
 _AROUND_S = 12.0  # before the first trial starts and after the last one has ended, beyond what is measured
 _CONTENTION = 1.1  # trials at a time slow each other: they share memory and caches
 _FEWEST_EPOCHS = 9  # below, rungs at a ninth and a third of them compare nothing
@@ -26,22 +24,6 @@ DECIDED = (
     "scheduler.grace",
     "scheduler.reduction",
 )
-
-
-def seconds_of(budget: str) -> float:
-    """The wall-clock time that a budget asks for.
-
-    Raises:
-        StudyConfigError: it is not a duration, or not above 0.
-
-    Example:
-        >>> seconds_of("1h30m")
-        5400.0
-    """
-    seconds = parse_duration(budget)
-    if seconds is None or not seconds > 0:
-        raise StudyConfigError(f"search.budget: found {budget!r}, not a time to spend. Hint: write {_FORMS}.")
-    return seconds
 
 
 def expected_epochs(config: StudyConfig) -> float:
@@ -73,14 +55,15 @@ def spend(config: StudyConfig, seconds: float, *, epoch: float, workers: int, us
     """
     left = max(seconds - _AROUND_S, 1.0)
     cost = epoch * (_CONTENTION if workers > 1 else 1.0) * (config.data.folds or 1)
-    longest = int(_FULL_SHARE * left / cost)
     safest = [name for name in usual if name in _SAFE]
+    wanted = config.search.baselines
+    baselines = wanted if isinstance(wanted, list) else safest if wanted else []
+    share = min(_FULL_SHARE, _BASELINE_SHARE * workers / max(len(baselines), 1))
+    longest = int(share * left / cost)
     found = {"stop.minutes": left / 60, **_of_length(config, longest)}
     if longest < _FEWEST_EPOCHS:
         alone = max(1, int(_PLANNED_SHARE * left / epoch))
         return found | _of_length(config, alone) | {"search.trials": 0, "search.baselines": safest}
-    wanted = config.search.baselines
-    baselines = wanted if isinstance(wanted, list) else safest if wanted else []
     found["search.baselines"] = baselines
     trial = expected_epochs(config.with_overrides(found)) / (config.data.folds or 1)
     rest = _PLANNED_SHARE * left * workers / cost - len(baselines) * longest

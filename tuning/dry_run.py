@@ -16,7 +16,7 @@ from tuning.drawing import Drawing, drawn_trials
 from tuning.duration import duration_text
 from tuning.identity import open_directory
 from tuning.machine import concurrent_trials
-from tuning.measuring import measure_epoch
+from tuning.measuring import measure_epoch, within_budget
 from tuning.plan import Plan, make_plan
 from tuning.record import StudyDirectory, TrialEntry, open_journal
 from tuning.tasks import open_task
@@ -68,6 +68,7 @@ def dry_run(config: StudyConfig, directory: Path) -> DryRun:
     """
     study = StudyDirectory(directory)
     task = open_task(config, study.root)
+    config = within_budget(config, study, task)
     space = task.check(config)
     usual = task.baselines(config.search.baselines)
     entries: list[TrialEntry] = []

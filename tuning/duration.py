@@ -7,6 +7,7 @@ _UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)\s*")
 _CLOCK = re.compile(r"until\s+(\d{1,2})(?::(\d{2}))?")
 _MORNING = time(7)
+_FORMS = "30m, 2h, 1h30m, overnight, until 6:30"
 
 
 def duration_text(seconds: float) -> str:
@@ -45,6 +46,22 @@ def parse_duration(text: str, now: datetime | None = None) -> float | None:
     if not parts or "".join(part[0] for part in parts) != text:
         return None
     return sum(float(part[1]) * _UNITS_S[part[2]] for part in parts)
+
+
+def seconds_of(budget: str) -> float:
+    """The wall-clock time that a budget asks for.
+
+    Raises:
+        ValueError: it is not a duration above 0; says how to write one.
+
+    Example:
+        >>> seconds_of("1h30m")
+        5400.0
+    """
+    seconds = parse_duration(budget)
+    if seconds is None or not seconds > 0:
+        raise ValueError(f"found {budget!r}, not a time to spend. Hint: write {_FORMS}.")
+    return seconds
 
 
 def _seconds_until(clock: re.Match[str] | None, now: datetime) -> float | None:

@@ -108,7 +108,8 @@ class FoldTraining:
             crop=training.crop,
             divisor=divisor,
             foreground=training.foreground,
-            batches=None if training.steps is None else training.steps * training.accumulate,
+            steps=training.steps,
+            accumulate=training.accumulate,
             join_single=joined,
         )
         self._step = named_step(training.step)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.data.folder.survey import Survey, survey_folder
 from components.image_reader import suffix_of
-from tuning.budget import seconds_of
+from tuning.duration import seconds_of
 from tuning.errors import StudyConfigError
 from tuning.proposals import Crop, propose_crop, propose_foreground
 
@@ -33,7 +33,7 @@ def init_study(folder: Path, file: Path | None = None, budget: str | None = None
         StudyConfigError: the file exists, or the budget is not a time.
     """
     if budget is not None:
-        seconds_of(budget)
+        _check_budget(budget)
     file = file or Path(f"{study_name(folder)}.yaml")
     if file.exists():
         raise StudyConfigError(f"{file}: exists already. Hint: name another with --to, or remove it.")
@@ -43,6 +43,13 @@ def init_study(folder: Path, file: Path | None = None, budget: str | None = None
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def _check_budget(budget: str) -> None:
+    try:
+        seconds_of(budget)
+    except ValueError as error:
+        raise StudyConfigError(f"--budget: {error}") from None
 
 
 def study_name(folder: Path) -> str:

@@ -1,6 +1,7 @@
-"""How long an epoch takes on this machine, measured by training it."""
+"""How long an epoch takes on this machine, measured by training it, and what a budget of time becomes by that."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,11 +9,49 @@ from typing import Any
 
 import torch
 
-from tuning.config import StudyConfig
+from tuning.budget import DECIDED, spend
+from tuning.config import StudyConfig, pick
+from tuning.duration import seconds_of
+from tuning.errors import StudyConfigError
+from tuning.machine import concurrent_trials
 from tuning.output import captured_output
+from tuning.record import StudyDirectory
+from tuning.recorded import recorded_settings
 from tuning.store import TuneStore
 from tuning.task import Task
 from tuning.trial import Shared, trial_epochs
+
+_MEASURED_S, _MEASURED_SHARE = 4.0, 0.02  # of a budget of time, to learn what an epoch costs
+
+
+def within_budget(
+    config: StudyConfig, directory: StudyDirectory, task: Task, *, spent: Callable[[], float] = lambda: 0.0
+) -> StudyConfig:
+    """The settings with what a budget of time decides: once, by a measured epoch, and then as recorded.
+
+    Args:
+        config: of the study; without a budget it stays as it is.
+        directory: of the study; there already where it goes on.
+        task: of the study.
+        spent: seconds of the budget that are over.
+
+    Raises:
+        StudyConfigError: the study file also says when the study ends, or it has another mistake.
+    """
+    budget, decided = config.search.budget, config.stop.minutes is not None
+    if budget is None or (decided and directory.exists()):
+        return config
+    if decided:
+        raise StudyConfigError("stop.minutes: contradicts search.budget. Hint: keep one of them.")
+    if directory.exists():
+        recorded = StudyConfig.load(recorded_settings(directory)).model_dump()
+        return config.with_overrides(dict(pick(recorded, (*DECIDED, "stop.minutes"))))
+    seconds = seconds_of(budget)
+    task.check(config)
+    epoch = measure_epoch(config, task, {}, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
+    usual = tuple(baseline.name for baseline in task.baselines())
+    workers = concurrent_trials(config.resources)
+    return config.with_overrides(spend(config, seconds - spent(), epoch=epoch, workers=workers, usual=usual))
 
 
 def measure_epoch(config: StudyConfig, task: Task, overrides: dict[str, Any], *, at_least: float = 0.0) -> float:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Space
 from tuning.attempts import last_start, note_killed
-from tuning.budget import DECIDED, seconds_of, spend
 from tuning.building import resolve_precision
-from tuning.config import StudyConfig, pick
+from tuning.config import StudyConfig
 from tuning.data import look_first
 from tuning.drawing import Drawing
 from tuning.drift import describe_drift, hash_code
@@ -25,13 +24,12 @@ from tuning.forks import worker_modules
 from tuning.identity import open_directory, versions
 from tuning.listener import Guarded, Listener, Listeners
 from tuning.lock import study_lock
-from tuning.machine import concurrent_trials
-from tuning.measuring import measure_epoch
+from tuning.measuring import within_budget
 from tuning.plan import make_plan
 from tuning.progress import usual_listener
 from tuning.record import StudyDirectory, TrialEntry
 from tuning.record.journal import open_journal_exclusively
-from tuning.recorded import recorded_settings, recorded_study
+from tuning.recorded import recorded_study
 from tuning.results import BestTrial, best_trial, results_table, trials_html
 from tuning.run import StudyRun
 from tuning.signals import StopSignals
@@ -44,8 +42,6 @@ from tuning.trackers import make_tracking
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MEASURED_S, _MEASURED_SHARE = 4.0, 0.02  # of a budget of time, to learn what an epoch costs
 
 
 @dataclass(frozen=True)
@@ -250,27 +246,8 @@ class Study:
 
     def _check(self) -> tuple[StudyConfig, Task, Space]:
         task = open_task(self.config, self.directory.root)
-        config = self._within_budget(self.resolved(), task)
+        config = within_budget(self.resolved(), self.directory, task, spent=lambda: time.monotonic() - self._made)
         return config, task, task.check(config)
-
-    def _within_budget(self, config: StudyConfig, task: Task) -> StudyConfig:
-        """The settings with what a budget of time decides: once, by a measured epoch, and then as recorded."""
-        budget = config.search.budget
-        decided = config.stop.minutes is not None
-        if budget is None or (decided and self.directory.exists()):
-            return config
-        if decided:
-            raise StudyConfigError("stop.minutes: contradicts search.budget. Hint: keep one of them.")
-        if self.directory.exists():
-            recorded = StudyConfig.load(recorded_settings(self.directory)).model_dump()
-            return config.with_overrides(dict(pick(recorded, (*DECIDED, "stop.minutes"))))
-        seconds = seconds_of(budget)
-        task.check(config)
-        epoch = measure_epoch(config, task, {}, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
-        left = seconds - (time.monotonic() - self._made)
-        usual = tuple(baseline.name for baseline in task.baselines())
-        workers = concurrent_trials(config.resources)
-        return config.with_overrides(spend(config, left, epoch=epoch, workers=workers, usual=usual))
 
     def _differences(self, config: StudyConfig, changed: dict[str, Any]) -> list[str]:
         """What is not as it was: settings of the study, libraries and code of the last attempt."""

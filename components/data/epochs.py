@@ -23,7 +23,8 @@ class EpochBatches:
         crop: as in `training_batches`.
         divisor: as in `training_batches`.
         foreground: as in `training_batches`.
-        batches: as in `training_batches`.
+        steps: of the optimiser in an epoch, each of `accumulate` batches; None: one pass over the cases.
+        accumulate: batches of a step.
         join_single: as in `training_batches`.
         mirror: as in `training_batches`.
 
@@ -44,15 +45,16 @@ class EpochBatches:
         crop: int | Sequence[int] | None = None,
         divisor: int = 1,
         foreground: float = 0.0,
-        batches: int | None = None,
+        steps: int | None = None,
+        accumulate: int = 1,
         join_single: bool = False,
         mirror: Sequence[int] | None = None,
     ) -> None:
         self._split, self._size, self._seed, self._device = split, size, seed, torch.device(device)
         self._augment, self._augmentation = "none" if augmentation else augment, augmentation
         self._crop, self._divisor, self._foreground = crop, divisor, foreground
-        self._batches, self._join_single = batches, join_single
-        self._mirror = mirror
+        self._batches = None if steps is None else steps * accumulate
+        self._join_single, self._mirror = join_single, mirror
         self._held = hold_on_device(split, self._device, crop=crop, divisor=divisor)
 
     def of(self, epoch: int) -> Iterator[Batch]:

@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.deployment.runtime import BadImageError, Predictor, RefusedBundleError
-from components.image_reader import SUFFIXES, VOLUMES, Placement, is_image_file, read_pixels, suffix_of, turned_back
+from components.image_reader import SUFFIXES, VOLUMES, Placement, find_image_files, read_pixels, suffix_of, turned_back
 
 Array = npt.NDArray[Any]
 _PROBABILITIES = "_probabilities.npy"
 _MOST_WAITING = 1 << 25  # bytes of images that wait to go through the network together
-_SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN")  # of a NAS, of macOS and Windows: previews and copies
 
 
 def write_mask(stem: Path, mask: Array, about: dict[str, Any], placement: Placement | None) -> Path:
@@ -64,7 +63,7 @@ def find_images(given: Sequence[Path]) -> dict[Path, Path]:
     """
     found: dict[Path, Path] = {}
     for path in given:
-        inner = sorted(file for file in path.rglob("*") if _is_wanted(file)) if path.is_dir() else [path]
+        inner = find_image_files(path) if path.is_dir() else [path]
         for file in inner:
             relative = file.relative_to(path) if path.is_dir() else Path(file.name)
             stem = relative.with_name(relative.name[: len(relative.name) - len(suffix_of(file))] or relative.name)
@@ -187,10 +186,6 @@ def _write_masks(predictor: Predictor, images: Sequence[_Read], *, probabilities
         except Exception as error:  # noqa: BLE001 - as above
             wrong[read.file] = _said(error)
     return wrong
-
-
-def _is_wanted(file: Path) -> bool:
-    return is_image_file(file) and not any(part in _SYSTEM_FOLDERS for part in file.parts)
 
 
 def _said(error: Exception) -> str:

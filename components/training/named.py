@@ -41,8 +41,8 @@ def named_augmentation(settings: AugmentationSettings, split: Split) -> Augmenta
         split: that trains; says how many axes there are, and how far apart pixels lie.
 
     Raises:
-        InvalidInputError: it is no known name and no path that imports, or what it gives cannot be called; or an axis
-            to mirror is none of the images.
+        InvalidInputError: the name is unknown, or its path does not import or gives nothing that can be called; or the
+            images do not have an axis that is to be mirrored.
     """
     name, strength = settings.augment, settings.augment_strength
     mirror = axes_to_mirror(settings.mirror, split.images[0].ndim - 1)

@@ -90,7 +90,8 @@ def epoch_batches(
         crop=training.crop,
         divisor=divisor,
         foreground=training.foreground,
-        batches=None if training.steps is None else training.steps * training.accumulate,
+        steps=training.steps,
+        accumulate=training.accumulate,
         join_single=joins_single(model, data.train, batch=training.batch, crop=training.crop, divisor=divisor),
     )
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import small_settings
 from tuning import Study, StudyConfig
-from tuning.budget import DECIDED, describe_spending, expected_epochs, seconds_of, spend
+from tuning.budget import DECIDED, describe_spending, expected_epochs, spend
 from tuning.config import pick
+from tuning.dry_run import dry_run
 from tuning.duration import parse_duration
 from tuning.errors import StudyConfigError
 from tuning.record import StudyDirectory
@@ -45,21 +46,33 @@ def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> Non
 
 @pytest.mark.parametrize("text", ["", "2x", "-1h", "h", "1h 5", "30", "until 25:00", "until", "1e3 s", "0m", "1hm"])
 def test_what_is_not_a_time_to_spend_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises(StudyConfigError, match=r"search\.budget: found .*Hint: write 30m, 2h"):
-        seconds_of(text)
+    said = "must not be empty" if not text else "found .*Hint: write 30m, 2h"
+    with pytest.raises(StudyConfigError, match=rf"^search\.budget: {said}"):
+        config(search={"budget": text})
+
+
+def test_a_population_has_no_budget_of_time() -> None:
+    with pytest.raises(StudyConfigError, match=r"search\.budget: does not go with pbt"):
+        config(search={"budget": "1h", "trials": 10}, scheduler={"type": "pbt", "interval": 1})
 
 
 @given(
-    seconds=st.floats(60, 1e6), epoch=st.floats(0.05, 60), workers=st.integers(1, 16), grace=st.sampled_from([1, 2, 4])
+    seconds=st.floats(60, 1e6),
+    epoch=st.floats(0.05, 60),
+    workers=st.integers(1, 16),
+    baselines=st.sampled_from([True, False, ["bce", "dice"], [*USUAL, "nnunet"]]),
 )
-def test_what_is_planned_fits_into_the_time(seconds: float, epoch: float, workers: int, grace: int) -> None:
-    study = config(scheduler={"grace": grace})
+def test_what_is_planned_fits_into_the_time(seconds: float, epoch: float, workers: int, baselines: Any) -> None:
+    study = config(search={"baselines": baselines})
     decided = spend(study, seconds, epoch=epoch, workers=workers, usual=USUAL)
     assert decided.keys() == {*DECIDED, "stop.minutes"}
     planned = study.with_overrides(decided)
     assert 60 * (planned.stop.minutes or 0) <= seconds
-    if planned.search.trials > 1:
-        epochs = planned.training.epochs * len(USUAL[2:3]) + planned.search.trials * expected_epochs(planned)
+    if planned.search.trials:
+        assert isinstance(planned.search.baselines, list)
+        epochs = planned.training.epochs * len(planned.search.baselines) + planned.search.trials * expected_epochs(
+            planned
+        )
         assert epochs * epoch <= seconds * workers
     assert planned.training.epochs * epoch <= seconds or planned.training.epochs == 1
 
@@ -105,3 +118,11 @@ def test_a_budget_beside_an_end_of_its_own_is_refused(study_config: Callable[...
     with pytest.raises(StudyConfigError, match=r"^stop\.minutes: contradicts search\.budget"):
         Study(settings, folder).run()
     assert not StudyDirectory(folder).exists()
+
+
+def test_a_dry_run_says_what_a_budget_would_become(study_config: Callable[..., StudyConfig], folder: Path) -> None:
+    lines = dry_run(study_config(search={"budget": "1h"}), folder).plan.lines
+    (budget,) = [line for line in lines if line.startswith("budget")]
+    assert budget.startswith("budget    59 min 48 s: a full training has ")
+    assert "1 baseline gets one; up to " in budget
+    assert not folder.exists()

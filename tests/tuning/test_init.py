@@ -95,6 +95,6 @@ def test_a_budget_searches_the_standard_recipe(tmp_path: Path) -> None:
     assert (config.search.budget, config.training.recipe, config.training.augment) == ("30m", "standard", "standard")
     assert config.model.arguments["num_res_units"] == 2
     assert check_study(config, load_data(config.data)[0]).parameters[0].name == "training.lr"
-    with pytest.raises(StudyConfigError, match=r"search\.budget: found 'soon', not a time to spend"):
+    with pytest.raises(StudyConfigError, match=r"^--budget: found 'soon', not a time to spend"):
         init_study(tmp_path / "discs", tmp_path / "other.yaml", "soon")
     assert not (tmp_path / "other.yaml").exists()

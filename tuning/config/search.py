@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from search_spaces.constraints import Constraint
 from search_spaces.errors import SpaceError
 from tuning.config.section import Positive, Section
+from tuning.duration import seconds_of
 from tuning.objective import OBJECTIVE
 
 TAUGHT = ("tpe", "gp")  # samplers that learn from the trials of other studies
@@ -74,6 +75,13 @@ class SearchConfig(Section):
         description="directories of other studies, relative to the study file; tpe and gp learn from those of their "
         "trials that lie in this space",
     )
+
+    @field_validator("budget")
+    @classmethod
+    def _check_budget(cls, budget: str | None) -> str | None:
+        if budget is not None:
+            seconds_of(budget)
+        return budget
 
     @field_validator("sampler", mode="before")
     @classmethod

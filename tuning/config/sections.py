@@ -255,6 +255,7 @@ class StudyConfig(Section):
             "script": self.script is not None,
             "data.folds": bool(self.data.folds),
             "training.max_minutes": self.training.max_minutes is not None,
+            "search.budget": self.search.budget is not None,
             "search.sampler: grid": self.search.sampler == "grid",
             f"scheduler.score: {scheduler.score}": scheduler.score != "last",
         }

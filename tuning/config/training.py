@@ -94,8 +94,8 @@ class TrainingConfig(Section):
         _USUAL.augment,
         description="`none`; `flip`: mirror along each axis with probability ½; `standard`: also right-angle turns, "
         "contrast, brightness and noise; `strong`: also rotation, scaling, elastic deformation, blur, low resolution "
-        "and gamma (see how_to/augment.md); or a function of yours, `package.module:name`, that returns a callable of "
-        "(images, masks, generator) or a dictionary transform of MONAI's",
+        "and gamma (see how_to/train_well.md); or a function of yours, `package.module:name`, that returns a callable "
+        "of (images, masks, generator) or a dictionary transform of MONAI's",
     )
     augment_strength: Strength = Field(
         _USUAL.augment_strength,

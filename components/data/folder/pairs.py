@@ -9,7 +9,7 @@ from pathlib import Path
 from components.data.folder.affixes import shared_affixes, split_channels, without_affixes
 from components.data.folder.names import stem_of
 from components.data.folder.problems import Problems
-from components.image_reader import SUFFIXES, is_image_file
+from components.image_reader import SUFFIXES, find_image_files, is_image_file
 
 Files = dict[str, Path]
 
@@ -131,15 +131,11 @@ def _missing_folder(root: Path, name: str, folder: Path) -> str:
 
 def _by_stem(folder: Path, problems: Problems) -> Files:
     files: Files = {}
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
-        if not is_image_file(path) or any(part.startswith((".", "@")) for part in below.parts[:-1]):
-            continue
+    for path in find_image_files(folder):
         if path.is_symlink() and not path.exists():
-            problems.add(f"{path}: a link to {path.readlink()}, which does not exist. Hint: mend or remove it.")
-        if not path.is_file():
+            problems.add(f"{path}: a link to {path.readlink()}, which does not exist. Hint: repair or remove it.")
             continue
-        stem = unicodedata.normalize("NFC", (below.parent / stem_of(path)).as_posix())
+        stem = unicodedata.normalize("NFC", (path.relative_to(folder).parent / stem_of(path)).as_posix())
         if stem in files:
             problems.add(_twice(path, files[stem]))
         files.setdefault(stem, path)

@@ -23,7 +23,7 @@ def read_table(path: Path, where: str) -> tuple[list[str], list[tuple[int, Row]]
         where: setting that names it, for errors.
 
     Raises:
-        InvalidInputError: the file is missing or is no such table.
+        InvalidInputError: the file is missing, or cannot be read as a table.
     """
     try:
         content = path.read_bytes()
