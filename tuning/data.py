@@ -63,6 +63,7 @@ def _load_folder(config: DataConfig) -> Folds:
         classes=config.classes,
         ignore=config.ignore,
         normalize=config.normalize,
+        threshold=config.threshold,
     )
     return tuple(
         split_folder(

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from components.data.folder.labels import Classes
 from components.data.folder.survey import Survey, survey_folder
 from components.image_reader import suffix_of
 from tuning.duration import seconds_of
@@ -69,6 +70,7 @@ def describe_study(survey: Survey, root: Path, budget: str | None = None) -> str
         [
             f"# {_seen(survey)}",
             f"# Mask values: {_values(survey)}.",
+            *(f"# Note: {note}." for note in survey.notes),
             f"name: {study_name(survey.root)}",
             "",
             "data:",
@@ -148,7 +150,7 @@ def _space(survey: Survey) -> str:
 def _values(survey: Survey) -> str:
     classes = survey.classes
     names = ("background", *classes.names) if classes.mode == "binary" else classes.names
-    meaning = dict(zip(classes.values, names, strict=True))
+    meaning = dict(zip(classes.values, names, strict=True)) | dict.fromkeys(classes.also, names[-1])
     return ", ".join(
         f"{value} {meaning.get(value, 'ignored')} ({share:.1%})" for value, share in survey.shares().items()
     )
@@ -159,9 +161,9 @@ def _data_lines(survey: Survey) -> list[str]:
     lines = []
     if (survey.images, survey.masks) != ("images", "masks"):
         lines += [f"  images: {json.dumps(survey.images)}", f"  masks: {json.dumps(survey.masks)}"]
-    lines.append(f"  classes: [{', '.join(classes.names)}]   # in the order of the values; rename them as you like")
-    if classes.mode == "binary" and classes.values[1] not in (1, 255):
-        lines[-1] = f"  classes: {{{classes.names[0]}: {classes.values[1]}}}   # rename it as you like"
+    lines.append(f"  classes: {_classes(classes)}")
+    if survey.threshold is not None:
+        lines.append(f"  threshold: {survey.threshold:g}      # mask values above it are foreground")
     if classes.ignore is not None:
         lines.append(f"  ignore: {classes.ignore}           # pixels without a label: no gradient, not counted")
     lines.append("  normalize: zscore     # of each image; also zscore_nonzero, minmax, percentile, none")
@@ -178,6 +180,16 @@ def _data_lines(survey: Survey) -> list[str]:
     else:
         lines.append("  # group: {pattern: '^([^_]+)_'}   # keeps cases of one patient or specimen in one split")
     return lines
+
+
+def _classes(classes: Classes) -> str:
+    if classes.mode == "binary" and classes.values[0] == 0 and (classes.values[1] in (1, 255) or classes.also):
+        return f"[{classes.names[0]}]   # rename it as you like"
+    if classes.mode == "multiclass" and classes.values == tuple(range(len(classes.values))):
+        return f"[{', '.join(classes.names)}]   # in the order of the values; rename them as you like"
+    names = ("background", *classes.names) if classes.mode == "binary" else classes.names
+    named = ", ".join(f"{name}: {value}" for name, value in zip(names, classes.values, strict=True))
+    return f"{{{named}}}   # the value of each; rename them as you like"
 
 
 def _crop_lines(survey: Survey) -> list[str]:

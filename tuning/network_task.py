@@ -52,6 +52,7 @@ class NetworkTask:
         data = self.folds[0]
         return [
             f"data      {data.name}: {self._cases()}; {_sizes(data)}, {data.mode} ({', '.join(data.foreground)})",
+            *(f"masks     {line}" for line in data.facts.get("mask_meaning", ())),
             *(f"warning   {line}" for line in data_warnings(self.folds)),
         ]
 

@@ -9,6 +9,7 @@ from components.data.dataset import IGNORED, Image, SegmentationData, Split
 
 _NEAR_EMPTY = 1e-3  # share of a mask's pixels; a handful of pixels is as often a slip of the mouse as an object
 _MANY = 1000  # pixels of foreground; with so many Dice hangs on no single one, however large the volume
+_MOST_FOREGROUND = {"binary": 0.5, "multiclass": 0.9}  # share of the labelled pixels; beyond, something may be swapped
 _NAMED = 3  # cases named in a warning
 _SPACING_RATIO = 1.5  # beyond, the same object is half as long again in voxels
 _INTENSITY_RATIO = 10  # between the contrasts of two images as the network sees them
@@ -21,6 +22,8 @@ def find_warnings(data: SegmentationData) -> list[str]:
         *_duplicates(data),
         *_absent_classes(data),
         *_thin_masks(data),
+        *_full_masks(data),
+        *_much_foreground(data),
         *_flat_images(data),
         *_different_scales(data),
         *_different_spacings(data),
@@ -74,6 +77,23 @@ def _thin_masks(data: SegmentationData) -> Iterator[str]:
                 f"{len(thin)} of {len(split)} {name} masks have under {_NEAR_EMPTY:.1%} foreground "
                 f"({_some(thin, 'case')}); their Dice hangs on a few pixels."
             )
+
+
+def _full_masks(data: SegmentationData) -> Iterator[str]:
+    """Binary masks without background; of several classes, scenes often have none."""
+    for name, split in data.splits.items() if data.mode == "binary" else ():
+        full = [case for case, mask in zip(split.cases, split.masks, strict=True) if (mask > 0).all()]
+        if full:
+            yield f"{len(full)} of {len(split)} {name} masks are all foreground ({_some(full, 'case')})."
+
+
+def _much_foreground(data: SegmentationData) -> Iterator[str]:
+    most = _MOST_FOREGROUND.get(data.mode)
+    masks = [mask for split in data.splits.values() for mask in split.masks]
+    labelled = sum(int((mask != IGNORED).sum()) for mask in masks)
+    share = sum(int(((mask > 0) & (mask != IGNORED)).sum()) for mask in masks) / max(labelled, 1)
+    if most is not None and share > most:
+        yield f"{share:.0%} of the pixels are foreground; are foreground and background swapped?"
 
 
 def _flat_images(data: SegmentationData) -> Iterator[str]:

@@ -44,6 +44,11 @@ class DataConfig(Section):
     ignore: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None, description="mask value of pixels without a label: no gradient, not counted, such as 255"
     )
+    threshold: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="of masks in black and white whose edges are soft (anti-aliased, or JPEG), or of instance numbers: "
+        "values above it are foreground, such as 127.5, or 0.5",
+    )
     normalize: Literal["zscore", "zscore_nonzero", "minmax", "percentile", "none"] = Field(
         "zscore",
         description="of each image and channel: mean 0 and deviation 1, over all pixels or those that are not 0 (which "

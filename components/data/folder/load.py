@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from components.data.dataset import Mask, SegmentationData, Split
-from components.data.folder.decode import Case, read_cases
+from components.data.folder.decode import Case, counted, read_cases
 from components.data.folder.groups import groups_by_folder
-from components.data.folder.labels import Classes, decide_classes, listed
+from components.data.folder.labels import Classes, decide_over_files, listed
 from components.data.folder.nifti import CANONICAL
-from components.data.folder.pairs import find_pairs
+from components.data.folder.pairs import pair_files
 from components.data.folder.problems import Problems
+from components.data.folder.soft_edges import propose_threshold
 from components.data.folder.splits import DEFAULT_RATIO, Stems, read_split, split_by_ratio, split_in_folds
+from components.data.folder.stored_mask import is_lossy
 from components.errors import InvalidInputError
 
 SPLIT_FILE = "split.json"
@@ -31,12 +33,14 @@ class Folder:
         classes: what the masks' values mean.
         cases: by stem.
         masks: encoded, by stem.
+        notes: how files found each other, and what was decided on the meaning of the masks, one sentence each.
     """
 
     root: Path
     classes: Classes
     cases: dict[str, Case]
     masks: dict[str, Mask]
+    notes: tuple[str, ...]
 
     def data(self, parts: Stems, groups: Mapping[str, str]) -> SegmentationData:
         """The data set with these stems in train, val and test."""
@@ -71,6 +75,7 @@ class Folder:
         types, smallest, largest = zip(*(case.stored for case in self.cases.values()), strict=True)
         return {
             "mask_values": list(self.classes.values),
+            "mask_meaning": [self.classes.describe(), *self.notes],
             "stored_types": sorted(set(types)),
             "stored_range": [min(smallest), max(largest)],
             "unused_cases": len(self.cases.keys() - used),
@@ -91,6 +96,7 @@ def open_folder(
     classes: Sequence[str] | Mapping[str, int] | None = None,
     ignore: int | None = None,
     normalize: str = "zscore",
+    threshold: float | None = None,
 ) -> Folder:
     """Read and check every image and mask of a folder.
 
@@ -102,22 +108,24 @@ def open_folder(
         classes: names in the order of the values, or the value of each name; None reads them from the masks.
         ignore: mask value of pixels without a label.
         normalize: as of `normalize_image`.
+        threshold: of masks whose edges are soft: what is above it is foreground.
 
     Raises:
-        InvalidInputError: lists every problem, each with its file.
+        InvalidInputError: lists every problem, each with its file; where masks contradict each other, two of them.
 
     Example:
         >>> open_folder(Path("nuclei")).classes.names  # doctest: +SKIP
         ('foreground',)
     """
-    cases = {case.pair.stem: case for case in read_cases(find_pairs(root, images, masks), normalize)}
-    meaning = _decide(list(cases.values()), classes, ignore)
-    problems = Problems()
-    for case in cases.values():
-        for value, count in meaning.strangers(case.values).items():
-            problems.add(_stranger(case, value, count, meaning))
-    problems.raise_if_any()
-    return Folder(root, meaning, cases, {stem: meaning.encode(case.labels) for stem, case in cases.items()})
+    pairing = pair_files(root, images, masks)
+    decoded = read_cases(pairing.pairs, normalize, fractions=threshold is not None)
+    found = _counted(decoded.cases, classes, ignore, threshold)
+    meaning, notes = _decide(found, classes, ignore)
+    cases = {case.pair.stem: case for case in found}
+    cut = [f"masks are cut at {threshold:g} (data.threshold): above it is 1"] if threshold is not None else []
+    _check_strangers(found, meaning)
+    encoded = {stem: meaning.encode(case.labels) for stem, case in cases.items()}
+    return Folder(root, meaning, cases, encoded, (*pairing.notes, *decoded.notes, *cut, *notes))
 
 
 def split_folder(
@@ -168,23 +176,60 @@ def split_folder(
     ]
 
 
-def _decide(cases: Sequence[Case], classes: Sequence[str] | Mapping[str, int] | None, ignore: int | None) -> Classes:
+def _counted(
+    cases: Sequence[Case],
+    classes: Sequence[str] | Mapping[str, int] | None,
+    ignore: int | None,
+    threshold: float | None,
+) -> list[Case]:
+    if threshold is None:
+        return counted(cases, None)
+    if isinstance(classes, Mapping) or len(classes or ()) > 2 or ignore is not None:  # noqa: PLR2004 - binary
+        raise InvalidInputError(
+            "data.threshold: makes masks of 0 and 1, so that data.classes may hold one or two names without "
+            "values, and data.ignore none. Hint: keep the threshold or these."
+        )
+    return counted(cases, threshold)
+
+
+def _decide(
+    cases: Sequence[Case], classes: Sequence[str] | Mapping[str, int] | None, ignore: int | None
+) -> tuple[Classes, list[str]]:
     try:
-        return decide_classes({value for case in cases for value in case.values}, classes, ignore)
+        return decide_over_files({case.pair.mask: case.values for case in cases}, classes, ignore)
     except InvalidInputError as error:
-        if classes is None and any(_is_lossy(case) for case in cases):
-            raise InvalidInputError(f"{error} Or: {_LOSSY}.") from error
+        if classes is None:
+            raise InvalidInputError(f"{error}{_soft_hint(cases)}") from error
         raise
 
 
-def _is_lossy(case: Case) -> bool:
-    return case.pair.mask.suffix.lower() in (".jpg", ".jpeg")
+def _soft_hint(cases: Sequence[Case]) -> str:
+    """What helps where the masks are black and white with soft edges."""
+    hint = _threshold_hint(cases) or (_LOSSY if any(is_lossy(case.pair.mask) for case in cases) else None)
+    return f" Or: {hint}." if hint else ""
 
 
-def _stranger(case: Case, value: int, count: int, classes: Classes) -> str:
-    hint = (
+def _threshold_hint(cases: Sequence[Case]) -> str | None:
+    lossy = any(is_lossy(case.pair.mask) for case in cases)
+    threshold = propose_threshold([case.labels for case in cases], lossy=lossy)
+    if threshold is None:
+        return None
+    return f"the masks seem to be black and white with soft edges; data.threshold: {threshold:g} cuts them"
+
+
+def _check_strangers(cases: Sequence[Case], classes: Classes) -> None:
+    found = [(case, *item) for case in cases for item in classes.strangers(case.values).items()]
+    soft = _threshold_hint(cases) if found else None
+    problems = Problems()
+    for case, value, count in found:
+        problems.add(_stranger(case, value, count, classes, soft))
+    problems.raise_if_any()
+
+
+def _stranger(case: Case, value: int, count: int, classes: Classes, soft: str | None) -> str:
+    hint = soft or (
         _LOSSY
-        if _is_lossy(case)
+        if is_lossy(case.pair.mask)
         else "add it to data.classes, or name it in data.ignore if it marks pixels without a label"
     )
     return (

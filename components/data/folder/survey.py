@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.folder.decode import Case, read_cases
-from components.data.folder.labels import Classes, decide_classes
+from components.data.folder.labels import Classes
 from components.data.folder.load import SPLIT_FILE
-from components.data.folder.pairs import find_pairs
+from components.data.folder.pairs import pair_files
+from components.data.folder.proposal import propose_meaning
 from components.data.folder.tables import read_table, stem_in_table
 from components.errors import InvalidInputError
 from components.image_reader import is_image_file
@@ -17,7 +18,6 @@ _IMAGE_NAMES = ("images", "image", "imgs", "img", "inputs", "photos", "x", "imag
 _MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt", "y", "labelstr")
 _GROUP_COLUMNS = ("group", "patient", "patient_id", "subject", "subject_id", "specimen", "case_id")
 _STEM_COLUMNS = ("stem", "case", "case_id", "image", "image_id", "filename", "file", "name", "id")
-_USUAL_IGNORED = 255
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Survey:
         masks: name of the folder of masks.
         cases: decoded, in the order of their stems.
         classes: what the masks' values seem to mean.
+        threshold: where the masks' edges are soft, the value that cuts them; the cases' masks are cut already.
+        notes: how files found each other, and why masks are read so, one sentence each.
         has_split: whether there is a split.json.
         group: a table in the folder, and the columns in it that seem to name groups and stems.
     """
@@ -39,6 +41,8 @@ class Survey:
     masks: str
     cases: list[Case]
     classes: Classes
+    threshold: float | None
+    notes: tuple[str, ...]
     has_split: bool
     group: tuple[str, str, str] | None
 
@@ -65,10 +69,19 @@ def survey_folder(root: Path) -> Survey:
         InvalidInputError: the folders are not found, or their files have problems; lists them.
     """
     images, masks = _find_folders(root)
-    cases = read_cases(find_pairs(root, images, masks), "none")
-    found = {value for case in cases for value in case.values}
+    pairing = pair_files(root, images, masks)
+    decoded = read_cases(pairing.pairs, "none", fractions=True)
+    meaning = propose_meaning(decoded.cases)
     return Survey(
-        root, images, masks, cases, _propose_classes(found), (root / SPLIT_FILE).exists(), _find_group(cases, root)
+        root,
+        images,
+        masks,
+        meaning.cases,
+        meaning.classes,
+        meaning.threshold,
+        (*pairing.notes, *decoded.notes, *meaning.notes),
+        (root / SPLIT_FILE).exists(),
+        _find_group(meaning.cases, root),
     )
 
 
@@ -86,14 +99,6 @@ def _find_folders(root: Path) -> tuple[str, str]:
         f"{root}: found {seen}" + (f" and {loose} image files" if loose else "") + ", expected images/ and masks/ with "
         "files of the same stem. Hint: name the folders so, or write data.images and data.masks into a study file."
     )
-
-
-def _propose_classes(found: set[int]) -> Classes:
-    """As by default; but 255 beside class indices marks, by custom, pixels without a label."""
-    others = found - {0, _USUAL_IGNORED}
-    if _USUAL_IGNORED in found and others and others == set(range(1, len(others) + 1)):
-        return decide_classes(found, None, _USUAL_IGNORED)
-    return decide_classes(found, None, None)
 
 
 def _find_group(cases: Sequence[Case], root: Path) -> tuple[str, str, str] | None:

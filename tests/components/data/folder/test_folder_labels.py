@@ -174,7 +174,10 @@ def test_values_are_counted_in_any_type(dtype: Any) -> None:
 def test_a_value_that_is_no_whole_number_is_refused(value: float, text: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         count_values(Path("masks/a.npy"), np.array([[0.0, value], [1.0, 2.0]]))
-    assert str(caught.value) == f"masks/a.npy: found the value {text}; a mask holds whole numbers, one a class."
+    hint = f"Hint: if its edges are soft, data.threshold: {1 if np.isfinite(value) else 0.5:g} cuts them."
+    assert (
+        str(caught.value) == f"masks/a.npy: found the value {text}; a mask holds whole numbers, one per class. {hint}"
+    )
 
 
 def test_masks_saved_as_jpeg_are_told_apart_by_their_values(tmp_path: Path) -> None:
@@ -191,6 +194,6 @@ def test_masks_saved_as_jpeg_are_told_apart_by_their_values(tmp_path: Path) -> N
     assert len(lines) == 21
     assert lines[-1].startswith("… and ")
     assert lines[0].startswith(f"{tmp_path}/masks/a.jpg: the value ")
-    assert all(line.endswith("Hint: JPEG changes values; save masks as PNG.") for line in lines[:-1])
-    with pytest.raises(InvalidInputError, match=r"instances or a lossy file.* Or: JPEG changes values; save"):
+    assert all("soft edges; data.threshold: 127.5 cuts them." in line for line in lines[:-1])
+    with pytest.raises(InvalidInputError, match=r"instances or a lossy file.* Or: the masks seem to be black and"):
         open_folder(tmp_path)

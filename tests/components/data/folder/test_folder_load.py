@@ -55,6 +55,7 @@ def test_colour_tiffs_with_an_ignored_value(tmp_path: Path) -> None:
             assert set(np.unique(mask[4:])) <= {0, 1, 2}
     assert data.facts == {
         "mask_values": [0, 1, 2],
+        "mask_meaning": ["0 background, 1 class_1, 2 class_2, 255 without a label"],
         "stored_types": ["uint8"],
         "stored_range": [0.0, 254.0],
         "unused_cases": 0,
@@ -157,7 +158,7 @@ def test_grey_masks_saved_in_colour_count_as_grey_and_coloured_ones_are_refused(
         Image.open(path).convert("RGB").save(path)
     assert open_folder(root).classes.values == (0, 255)
     coloured = np.zeros((32, 32, 3), np.uint8)
-    coloured[:4, :, 0] = 255
+    coloured[:4, :, 0], coloured[4:8, :, 1] = 255, 255
     Image.fromarray(coloured).save(root / "masks" / "case_1.png")
     assert refused(root) == [
         (
@@ -189,7 +190,10 @@ def test_many_problems_come_together_in_the_order_of_the_cases(tmp_path: Path) -
             "Hint: both need the same height and width."
         ),
         "bad/images/b.npy: 3 pixels are NaN or infinite. Hint: fill them first.",
-        "bad/masks/c.npy: found the value 0.5; a mask holds whole numbers, one a class.",
+        (
+            "bad/masks/c.npy: found the value 0.5; a mask holds whole numbers, one per class. "
+            "Hint: if its edges are soft, data.threshold: 0.25 cuts them."
+        ),
         lines[3],
         "bad/masks/z.npy: found a mask of shape (2, 2, 2, 2, 2); expected (H, W), or (D, H, W).",
         (

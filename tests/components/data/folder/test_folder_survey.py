@@ -74,10 +74,15 @@ def test_255_beside_class_indices_is_proposed_as_ignored(
     assert survey.shares() == dict.fromkeys(values, pytest.approx(1 / len(values)))
 
 
-@pytest.mark.parametrize("values", [(0, 128, 255), (0, 2, 255), (1, 2, 255)])
-def test_255_beside_other_values_may_be_a_class_so_nothing_is_proposed(tmp_path: Path, values: tuple[int, ...]) -> None:
-    shown = ", ".join(map(str, values if values[0] == 0 else values[:2]))
-    assert refused(masks_of(tmp_path, *values)).startswith(f"data.masks: found the values {shown}; which is which?")
+@pytest.mark.parametrize(
+    ("values", "classes", "ignore"),
+    [((0, 128, 255), (0, 128, 255), None), ((0, 2, 255), (0, 2), 255), ((1, 2, 255), (0, 1, 2), 255)],
+)
+def test_values_with_gaps_are_classes_by_value(
+    tmp_path: Path, values: tuple[int, ...], classes: tuple[int, ...], ignore: int | None
+) -> None:
+    found = survey_folder(masks_of(tmp_path, *values)).classes
+    assert (found.values, found.ignore) == (classes, ignore)
 
 
 def test_colour_tiffs_are_seen_as_they_are_stored(tmp_path: Path) -> None:
