@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuning.cli_options import Debug
+from tuning.cli_options import Debug, Moved
 
 _SOME_FAILED = 1
 
@@ -29,12 +29,14 @@ def export(
             "--format", help="of safetensors, onnx, pt2, with commas; by default the first two if they can be"
         ),
     ] = None,
+    settings: Moved = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Write a trial's model as a bundle, checked in a fresh process."""
     del debug
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
     from tuning.export import export_ensemble, export_finalist, export_finalists, export_trial  # noqa: PLC0415
+    from tuning.moving import move  # noqa: PLC0415
 
     named = [
         name
@@ -51,6 +53,7 @@ def export(
     if average != "best" and (finalist or all_finalists or ensemble):
         raise typer.BadParameter(f"{named[0]} hands over best checkpoints; found --average {average}.")
     make_working_directory_importable()
+    move(directory, settings)
     form: Any = {"formats": _formats(formats), "threshold": threshold, "tta": tta}
     if all_finalists:
         exports = export_finalists(directory, folder, **form)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuning.cli_options import Debug
+from tuning.cli_options import Debug, Moved
 
 if TYPE_CHECKING:
     from components.data import SegmentationData
@@ -70,6 +70,7 @@ def report(
             show_default=False,
         ),
     ] = None,
+    settings: Moved = None,
     show: Annotated[bool, typer.Option("--open", help="open the file in a browser")] = False,  # noqa: FBT002 - as above
     debug: Debug = False,  # noqa: FBT002 - as above
 ) -> None:
@@ -77,6 +78,11 @@ def report(
     del debug
     from reports.tables import readable_studies  # noqa: PLC0415
 
+    if settings:
+        from tuning.moving import move  # noqa: PLC0415 - torch, which takes seconds
+
+        for directory in directories:
+            move(directory, settings)
     studies, left_out = readable_studies(directories)
     for line in left_out:
         typer.echo(f"left out: {line}", err=True)
@@ -161,6 +167,7 @@ def _load(study: "StudyTables", *, asked: bool) -> "Sequence[SegmentationData]":
     from tuning.config import DataConfig  # noqa: PLC0415
     from tuning.data import describe_data, load_data  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.recorded import recorded_settings  # noqa: PLC0415
 
     code = _foreign_code(study)
     if code and not asked:
@@ -170,7 +177,7 @@ def _load(study: "StudyTables", *, asked: bool) -> "Sequence[SegmentationData]":
         )
     if code:
         make_working_directory_importable()
-    folds = load_data(DataConfig.model_validate(study.settings["data"]))
+    folds = load_data(DataConfig.model_validate(recorded_settings(study.directory)["data"]))
     if describe_data(folds)["fingerprint"] != study.record["data"]["fingerprint"]:
         raise InvalidInputError("the data is no longer that of the study. Hint: restore it, or use --no-images.")
     return folds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuning.cli_options import Debug, Settings, StudyDir
+from tuning.cli_options import Debug, Moved, Settings, StudyDir
 from tuning.display import display_only
 
 if TYPE_CHECKING:
@@ -98,16 +98,19 @@ def finalists(
     top: Annotated[int, typer.Option(min=1, help="best settings of the search")] = 3,
     seeds: Annotated[int, typer.Option(min=2, help="new seeds that each is trained with; two carry no claim")] = 5,
     tta: Annotated[bool, typer.Option("--tta", help="test over mirrored images")] = False,  # noqa: FBT002 - a flag
+    settings: Moved = None,
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Train the best settings and the best baseline again with new seeds, and score them on the test split."""
     del debug
     from tuning.config import FinalistsConfig  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.moving import move  # noqa: PLC0415
     from tuning.recorded import recorded_study  # noqa: PLC0415
     from tuning.study import Study  # noqa: PLC0415
 
     make_working_directory_importable()
+    move(directory, settings)
     file = recorded_study(directory)
     study = Study(file.load(), directory)
     with file.placed():

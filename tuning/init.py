@@ -38,12 +38,21 @@ def init_study(folder: Path, file: Path | None = None, budget: str | None = None
     file = file or Path(f"{study_name(folder)}.yaml")
     if file.exists():
         raise StudyConfigError(f"{file}: exists already. Hint: name another with --to, or remove it.")
-    text = describe_study(
-        survey_folder(folder), Path(os.path.relpath(folder.absolute(), file.absolute().parent)), budget
-    )
+    survey = survey_folder(folder)
+    _check_groups(survey)
+    text = describe_study(survey, Path(os.path.relpath(folder.absolute(), file.absolute().parent)), budget)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def _check_groups(survey: Survey) -> None:
+    if survey.groups < 2 and not survey.has_split:  # noqa: PLR2004 - one to train, one to validate
+        kind = "group of cases" if len(survey.cases) > 1 else "pair of image and mask"
+        raise StudyConfigError(
+            f"{survey.root}: found 1 {kind}; training and validation need one each. Hint: add images, or cut this one "
+            "into parts that do not overlap."
+        )
 
 
 def _check_budget(budget: str) -> None:
@@ -170,7 +179,7 @@ def _data_lines(survey: Survey) -> list[str]:
     if survey.has_split:
         lines.append("  split: split.json     # the split that lies in the folder")
     else:
-        lines += ["  ratio: [0.7, 0.15, 0.15]   # train, val, test", "  split_seed: 0"]
+        lines += [_ratio_line(survey), "  split_seed: 0"]
     if survey.group:
         file, column, stem = (json.dumps(name, ensure_ascii=False) for name in survey.group)
         of_stem = "" if survey.group[2] == "stem" else f", stem: {stem}"
@@ -180,6 +189,13 @@ def _data_lines(survey: Survey) -> list[str]:
     else:
         lines.append("  # group: {pattern: '^([^_]+)_'}   # keeps cases of one patient or specimen in one split")
     return lines
+
+
+def _ratio_line(survey: Survey) -> str:
+    """Groups are dealt as wholes, so that few of them leave none for a test split."""
+    if survey.groups > 2:  # noqa: PLR2004 - one for each of train, val and test
+        return "  ratio: [0.7, 0.15, 0.15]   # train, val, test"
+    return f"  ratio: [0.5, 0.5, 0]   # train, val; {survey.groups} groups leave nothing to test on"
 
 
 def _classes(classes: Classes) -> str:

@@ -33,21 +33,26 @@ def propose_foreground(survey: Survey, crop: Crop) -> float | None:
 
 
 def _image_crop(survey: Survey) -> Crop:
-    smallest: list[int] = [min(sizes) for sizes in zip(*survey.sizes, strict=True)]
-    if min(smallest) >= _IMAGE_CROP + DIVISOR:
+    """By the usual size, as smaller images are continued by mirroring; sizes that differ need a crop."""
+    usual = int(min(_median_sizes(survey)))
+    if usual >= _IMAGE_CROP + DIVISOR:
         return _IMAGE_CROP
     if len(survey.sizes) == 1:
         return None
-    return max(DIVISOR, min(smallest) // DIVISOR * DIVISOR)
+    return max(DIVISOR, usual // DIVISOR * DIVISOR)
 
 
 def _volume_crop(survey: Survey) -> Crop:
     """The usual size, halved along its longest axis until it is small enough; smaller volumes are continued."""
     if len(survey.sizes) == 1 and prod(survey.sizes[0]) <= _VOLUME_PIXELS:
         return None
-    usual = [median(sizes) for sizes in zip(*(case.labels.shape for case in survey.cases), strict=True)]
-    crop: list[int] = [max(1, int(size) // DIVISOR) for size in usual]
+    crop: list[int] = [max(1, int(size) // DIVISOR) for size in _median_sizes(survey)]
     while prod(crop) * DIVISOR ** len(crop) > _VOLUME_PIXELS and max(crop) > 1:
         longest = crop.index(max(crop))
         crop[longest] = -(-crop[longest] // 2)
     return [part * DIVISOR for part in crop]
+
+
+def _median_sizes(survey: Survey) -> list[float]:
+    """Along each axis."""
+    return [median(sizes) for sizes in zip(*(case.labels.shape for case in survey.cases), strict=True)]

@@ -28,12 +28,13 @@ def recorded_study(directory: Path, overrides: list[str] | None = None) -> Study
 
 
 def recorded_settings(study: StudyDirectory) -> dict[str, Any]:
-    """Settings of `study.yaml`, with what the last attempt had changed.
+    """Settings of `study.yaml`, with what the last attempt had changed and where paths lead now.
 
     Raises:
         StudyNotFoundError: there is no study.
     """
     settings: dict[str, Any] = study.read()["settings"]
-    for path, value in (last_start(study) or {}).get("changed", {}).items():
+    start = last_start(study) or {}
+    for path, value in (start.get("changed", {}) | study.moved(start.get("attempt", 0))).items():
         set_by_path(settings, path, value)
     return settings

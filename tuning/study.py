@@ -25,6 +25,7 @@ from tuning.identity import open_directory, versions
 from tuning.listener import Guarded, Listener, Listeners
 from tuning.lock import study_lock
 from tuning.measuring import within_budget
+from tuning.moving import note_moves
 from tuning.plan import make_plan
 from tuning.progress import usual_listener
 from tuning.record import StudyDirectory, TrialEntry
@@ -156,6 +157,7 @@ class Study:
             if config.retrain:
                 usual = given_trials(config.retrain)
             changed = open_directory(self.directory, config, task.describe())
+            note_moves(self.directory, changed)
             note_killed(self.directory)
             journal = open_journal_exclusively(self.directory)
             if retry_failed:

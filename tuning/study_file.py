@@ -18,7 +18,7 @@ from tuning.config.paths import split_path
 from tuning.config.problems import dotted_path
 from tuning.errors import StudyConfigError
 
-_PATHS = (
+MAY_MOVE = (
     "data.root",
     "model.weights",
     "script.path",
@@ -168,7 +168,7 @@ def resolve_paths(file: StudyFile, settings: dict[str, Any], folder: Path) -> No
     search = settings.get("search")
     if isinstance(search, dict) and isinstance(studies := search.get("warm_start"), list):
         search["warm_start"] = [str((folder / text).resolve()) if isinstance(text, str) else text for text in studies]
-    for path in _PATHS:
+    for path in MAY_MOVE:
         section, _, name = path.partition(".")
         values = settings.get(section)
         if isinstance(values, dict) and isinstance(text := values.get(name), str) and text:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.commands import ROOT, segtune_here
-from tests.folders import tiff_folder
+from tests.folders import png_folder, tiff_folder
 
 DATA = os.environ.get("SEGTUNE_DATA")
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -80,3 +80,45 @@ def test_the_example_runs_on_vessels(tmp_path: Path) -> None:
     assert "warning" not in result.stderr  # the split keeps each child in one part
     record = yaml.safe_load((tmp_path / "studies" / "folder" / "study.yaml").read_text())
     assert record["data"]["groups"] == {"train": 8, "val": 2, "test": 4}
+
+
+def test_moved_data_are_named_once_and_found_by_every_command(tmp_path: Path) -> None:
+    png_folder(tmp_path / "discs")
+    segtune_here("init", "discs", cwd=tmp_path)
+    small = (
+        "-s",
+        "training.epochs=2",
+        "-s",
+        "search.trials=1",
+        "-s",
+        "search.baselines=false",
+        "-s",
+        "scheduler.grace=1",
+    )
+    assert segtune_here("run", "discs.yaml", *small, cwd=tmp_path).returncode == 0
+    (tmp_path / "discs").rename(tmp_path / "elsewhere")
+    study, form = str(tmp_path / "studies" / "discs"), ("--format", "safetensors")
+
+    lost = segtune_here("export", study, *form, "--to", "out", cwd=tmp_path)
+    assert lost.returncode == 2
+    assert "of a study whose data have moved, name the new place with -s data.root=FOLDER" in lost.stderr
+    other = png_folder(tmp_path / "other", cases=9)
+    wrong = segtune_here("export", study, *form, "-s", f"data.root={other}", "--to", "out", cwd=tmp_path)
+    assert (wrong.returncode, (tmp_path / "out").exists()) == (2, False)
+    refused = segtune_here("export", study, *form, "-s", "training.lr=1", "--to", "out", cwd=tmp_path)
+    assert "-s training.lr=1: only where something lies may change here: data.root" in refused.stderr
+
+    for command in (
+        ("export", study, *form, "-s", "data.root=elsewhere", "--to", "out"),
+        ("export", study, *form, "--to", "again"),
+        ("resume", study),
+        ("finalists", study, "--top", "1", "--seeds", "2"),
+        ("report", study, "--images"),
+    ):
+        done = segtune_here(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "data:image/" in (Path(study) / "report" / "index.html").read_text()
+    (tmp_path / "elsewhere").rename(tmp_path / "third")
+    assert segtune_here("resume", study, "-s", "data.root=third", cwd=tmp_path).returncode == 0
+    done = segtune_here("export", study, "--finalist", *form, "--to", "finalist", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -98,3 +98,25 @@ def test_a_budget_searches_the_standard_recipe(tmp_path: Path) -> None:
     with pytest.raises(StudyConfigError, match=r"^--budget: found 'soon', not a time to spend"):
         init_study(tmp_path / "discs", tmp_path / "other.yaml", "soon")
     assert not (tmp_path / "other.yaml").exists()
+
+
+def test_a_small_image_among_large_ones_does_not_set_the_crop(tmp_path: Path) -> None:
+    root = png_folder(tmp_path / "discs", size=256)
+    for name in ("images", "masks"):
+        Image.open(root / name / "case_4.png").resize((20, 20), 0).save(root / name / "case_4.png")
+    config = read_study_file(init_study(root, tmp_path / "new.yaml")).load()
+    assert config.training.crop == 128
+    check_study(config, load_data(config.data)[0])
+
+
+@pytest.mark.parametrize(("cases", "ratio"), [(2, (0.5, 0.5, 0.0)), (3, (0.7, 0.15, 0.15))])
+def test_few_cases_leave_a_file_that_runs(tmp_path: Path, cases: int, ratio: tuple[float, ...]) -> None:
+    config = read_study_file(init_study(png_folder(tmp_path / "discs", cases=cases), tmp_path / "new.yaml")).load()
+    assert config.data.ratio == ratio
+    check_study(config, load_data(config.data)[0])
+
+
+def test_a_single_case_is_refused_before_a_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(StudyConfigError, match=r"found 1 pair of image and mask; training and validation need one"):
+        init_study(png_folder(tmp_path / "discs", cases=1), tmp_path / "new.yaml")
+    assert not (tmp_path / "new.yaml").exists()

@@ -179,6 +179,11 @@ class StudyDirectory:
         folder = folder_in(self.root, self.root / "trials")
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
+    @property
+    def moved_file(self) -> Path:
+        """Where data, weights or a script have gone since the study was made."""
+        return file_in(self.root, self.root / "moved.jsonl")
+
     def attempt(self, attempt: int, part: int = 0) -> Path:
         """The folder of Ray Tune's own files for an attempt, or for a later part of it."""
         return folder_in(self.root, self.root / "attempts" / (f"{attempt:02d}-{part}" if part else f"{attempt:02d}"))
@@ -237,6 +242,17 @@ class StudyDirectory:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         append_line(self.attempts_file, {"attempt": attempt, "event": event, "time": when, **facts})
 
+    def moved(self, after: int) -> dict[str, Any]:
+        """Settings that name where something lies now, by dotted path, as noted since an attempt started."""
+        lines = read_lines(self.moved_file, is_whole=_is_move)
+        return {line["path"]: line["to"] for line in lines if line["attempt"] >= after}
+
+    def log_moved(self, attempt: int, path: str, to: str) -> None:
+        """Note where a path of the settings leads now; the caller holds the study's lock."""
+        mend_lines(self.moved_file, is_whole=_is_move)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        append_line(self.moved_file, {"attempt": attempt, "path": path, "to": to, "time": when})
+
 
 def is_epoch_row(row: Row) -> bool:
     """Whether a row says of which epoch it is."""
@@ -255,6 +271,10 @@ def is_attempt_event(row: Row) -> bool:
     if row.get("event") == "end":
         return type(row.get("seconds")) in (int, float) and 0 <= row["seconds"] < _MOST_SECONDS
     return row.get("event") == "start" and all(isinstance(row.get(part, {}), dict) for part in _OF_A_START)
+
+
+def _is_move(row: Row) -> bool:
+    return type(row.get("attempt")) is int and isinstance(row.get("path"), str) and isinstance(row.get("to"), str)
 
 
 def _is_time(value: object) -> bool:

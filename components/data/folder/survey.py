@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.folder.decode import Case, read_cases
+from components.data.folder.groups import groups_by_folder, groups_by_table
 from components.data.folder.labels import Classes
 from components.data.folder.load import SPLIT_FILE
 from components.data.folder.pairs import pair_files
@@ -45,6 +46,15 @@ class Survey:
     notes: tuple[str, ...]
     has_split: bool
     group: tuple[str, str, str] | None
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of cases that stay in one split: of the table, of sub-folders, or the cases themselves."""
+        stems = [case.pair.stem for case in self.cases]
+        if self.group is None:
+            return len(set(groups_by_folder(stems).values()))
+        file, column, stem = self.group
+        return len(set(groups_by_table(stems, self.root / file, column, stem).values()))
 
     @property
     def sizes(self) -> list[tuple[int, ...]]:
