@@ -25,6 +25,7 @@ from components.averaging import ExponentialAverage
 from components.data import SegmentationData, Split, StandardAugmentation
 from components.data.epochs import EpochBatches
 from components.data.folder import open_folder
+from components.data.folder.normalize import NORMALIZATIONS
 from components.data.folder.splits import read_split
 from components.losses import LossManager
 from components.training import Stepper, accelerate, build_optimizer, evaluate, seed_everything, train_epoch
@@ -55,6 +56,7 @@ class Variant:
     augment: str = "turns"
     precision: Precision = "bf16"
     clip: float | None = None
+    normalize: str = "zscore"
     loss: dict[str, float] = field(default_factory=lambda: {"dice": 0.5, "bce": 0.5})
 
 
@@ -83,6 +85,7 @@ VARIANTS: dict[str, Variant] = {
     "clip": replace(PLAIN, clip=12.0),
     "foreground": replace(PLAIN, foreground=0.33),
     "dice": replace(PLAIN, loss={"dice": 1.0}),
+    **{f"normalize {name}": replace(PLAIN, normalize=name) for name in NORMALIZATIONS},
 }
 VOLUMES: dict[str, Any] = {
     "crop": (32, 48, 32),
@@ -100,12 +103,12 @@ def main() -> None:
         _show(options.show)
         return
     torch.set_num_threads(THREADS)
-    data = load(options.data)
     done = {(row["data"], row["variant"], row["seed"], row["seconds"]) for row in _rows(options.out)}
     for seed in range(options.seeds):
         for name in options.only or VARIANTS:
             if (options.data, name, seed, options.seconds) in done:
                 continue
+            data = load(options.data, VARIANTS[name].normalize)
             variant = replace(VARIANTS[name], **VOLUMES) if data.spatial_dims > 2 else VARIANTS[name]
             row = {"data": options.data, "variant": name, "seed": seed, "seconds": options.seconds}
             row |= train(data, variant, seconds=options.seconds, seed=seed)
@@ -114,10 +117,10 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
 
 
-def load(name: str) -> SegmentationData:
+def load(name: str, normalize: str) -> SegmentationData:
     """A data set in its own split, each image normalised by itself."""
     root = Path(os.environ["SEGTUNE_DATA"]) / FOLDERS[name]
-    folder = open_folder(root, normalize="zscore")
+    folder = open_folder(root, normalize=normalize)
     return folder.data(read_split(root / "split.json", list(folder.cases)), {stem: stem for stem in folder.cases})
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ def init(
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
     written = init_study(folder, file, budget)
-    for line in written.read_text(encoding="utf-8").splitlines()[:2]:
+    for line in takewhile(lambda line: line.startswith("# "), written.read_text(encoding="utf-8").splitlines()):
         typer.echo(f"seen      {line.removeprefix('# ')}")
     typer.echo(f"written   {written}")
     study_file = read_study_file(written)
