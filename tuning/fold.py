@@ -217,10 +217,10 @@ class FoldTraining:
         """Why a checkpoint is saved in any case.
 
         The strategy `adaptive` saves at a rung, where the trial may be stopped, and at the fold's end; any strategy
-        where a population compares itself, so that others can go on from there.
+        where trials wait for each other, so that they, or others, can go on from there.
         """
         scheduler = self._settings.scheduler
-        if ends or not (self._adaptive or scheduler.type == "pbt"):
+        if ends or not (self._adaptive or scheduler.pauses):
             return "end" if ends and self._adaptive else ""
         return "rung" if trial_epoch in scheduler.rungs(self._settings.budget) else ""
 

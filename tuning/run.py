@@ -22,6 +22,7 @@ from tuning.identity import versions
 from tuning.listener import Listener
 from tuning.outcome import Judge
 from tuning.population import Populations
+from tuning.race import Race
 from tuning.record import Journal, StudyDirectory
 from tuning.recorder import Recorder
 from tuning.recovery import Unfinished, recover
@@ -82,11 +83,11 @@ class StudyRun:
             )
 
     def _run_parts(self, attempt: int) -> None:
-        """Hand the trials to Ray once; with populations, once for each time that one waits for all its trials."""
+        """Hand the trials to Ray once; where they wait for each other at rungs, once for each time."""
         for part in count():
             before = self._events()
             self._hand_to_ray(self.directory.attempt(attempt, part))
-            goes_on = self.config.scheduler.type == "pbt" and self._events() > before
+            goes_on = self.config.scheduler.pauses and self._events() > before
             if self.stop.is_set or not (goes_on and self.has_work()):
                 return
 
@@ -95,10 +96,13 @@ class StudyRun:
         scheduler = StudyScheduler(config.scheduler, config.budget)
         judge = Judge(self.directory, config.search)
         unfinished = recover(self.directory, self.journal, scheduler, judge, keep=keep)
-        populations = None
+        rungs: Populations | Race | None = None
         if config.scheduler.type == "pbt":
-            populations = Populations(config, self.drawing.space, self.directory, self.journal, judge, self.listener)
-            unfinished = populations.advance(unfinished)
+            rungs = Populations(config, self.drawing.space, self.directory, self.journal, judge, self.listener)
+        elif config.scheduler.type == "race":
+            rungs = Race(config, len(self.usual), self.drawing.trials, self.journal, judge, self.listener)
+        if rungs is not None:
+            unfinished = rungs.advance(unfinished)
         recorder = Recorder(
             self.directory,
             self.journal,
@@ -114,14 +118,14 @@ class StudyRun:
                 folder=folder,
                 resources=config.resources,
                 shared=Shared(config, self.task, str(self.directory.root), import_paths()),
-                searcher=JournalSearcher(self._assignments(unfinished, populations)),
+                searcher=JournalSearcher(self._assignments(unfinished, rungs)),
                 scheduler=scheduler,
                 recorder=recorder,
                 stopper=self.stop,
             )
         )
 
-    def _assignments(self, unfinished: list[Unfinished], populations: Populations | None) -> Iterator[dict[str, Any]]:
+    def _assignments(self, unfinished: list[Unfinished], rungs: Populations | Race | None) -> Iterator[dict[str, Any]]:
         """Configurations of the trials to run; each is drawn only when it is asked for."""
         for trial in unfinished:
             overrides = trial.overrides or self._draw_again(trial.number)
@@ -130,7 +134,7 @@ class StudyRun:
             number = self.journal.new_baseline(baseline.name, baseline.overrides)
             yield self._assign(number, baseline.overrides)
         while (number := self.journal.next_number()) < self.drawing.trials:
-            if populations is not None and not populations.may_draw(number):
+            if rungs is not None and not rungs.may_draw(number):
                 return
             yield self._assign(number, self._draw(number, self.journal.ask(self.drawing.sampler(number))))
 

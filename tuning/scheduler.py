@@ -39,10 +39,11 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray is not typed
         self._dice: dict[int, dict[int, float]] = {}
         self._decided: dict[int, int] = {}  # the last epoch of each trial that was decided on
         self._order: dict[str, int] = {}
-        self._rungs = set(config.rungs(epochs)) if config.type == "pbt" else set()
+        self._rungs = set(config.rungs(epochs)) if config.pauses else set()
+        self._baselines_wait = config.type == "race"
         self.stops: dict[int, Stop] = {}
         self.decisions: dict[int, SchedulerDecision] = {}  # new ones, until they are noted
-        self.waiting: set[int] = set()  # trials that left Ray to wait for their population
+        self.waiting: set[int] = set()  # trials that left Ray to wait for others at a rung
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Accept what the objective of every study is."""
@@ -83,7 +84,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray is not typed
         if stop:
             decision = SchedulerDecision(number, epoch, dice, STOP, stop.state, stop.cause)
         else:
-            waits = number >= 0 and epoch in self._rungs
+            waits = (number >= 0 or self._baselines_wait) and epoch in self._rungs
             decision = SchedulerDecision(number, epoch, dice, WAIT if waits else CONTINUE)
         if is_new:
             self.decisions[number] = decision

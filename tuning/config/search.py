@@ -120,11 +120,14 @@ class SearchConfig(Section):
 class SchedulerConfig(Section):
     """Early stopping of weak trials, see how_to/choose_a_scheduler.md."""
 
-    type: Literal["asha", "hyperband", "median", "pbt", "none"] = Field(
-        "asha", description="`pbt` stops nobody but has the weak go on from the strong, `none` trains all to the end"
+    type: Literal["race", "asha", "hyperband", "median", "pbt", "none"] = Field(
+        "asha",
+        description="`race` pauses trials at rungs and promotes the best, `pbt` stops no trial, but weak ones copy the "
+        "checkpoint of strong ones, `none` trains all to the end",
     )
     grace: Positive = Field(3, description="epochs that every trial gets")
-    reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on (asha, hyperband)")
+    reduction: float = Field(3, gt=1, description="the best 1/reduction of a rung go on (race, asha, hyperband)")
+    survivors: Positive = Field(1, description="drawn trials that are trained to the end, beside the baselines (race)")
     score: Literal["last", "best", "smoothed"] = Field(
         "last",
         description="what trials are compared by: the epoch's Dice, the best so far, or the mean of the last three",
@@ -152,22 +155,33 @@ class SchedulerConfig(Section):
             raise ValueError(_LEFT_OUT["pb2"])
         return kind
 
+    @property
+    def pauses(self) -> bool:
+        """Whether trials wait for each other at the rungs, with a checkpoint of that epoch."""
+        return self.type in ("race", "pbt")
+
+    def promoted(self, count: int, *, is_last: bool) -> int:
+        """How many of so many drawn trials go on from a rung (race)."""
+        return self.survivors if is_last else max(self.survivors, math.ceil(count / self.reduction))
+
     def rungs(self, epochs: int) -> list[int]:
         """Epochs at which trials are compared; none for rules that look at every epoch."""
         if self.type == "pbt":
             return list(range(self.interval, epochs, self.interval))
-        if self.type not in ("asha", "hyperband"):
+        if self.type not in ("race", "asha", "hyperband"):
             return []
         levels = itertools.takewhile(
             lambda epoch: epoch <= epochs, (self.grace * self.reduction**level for level in itertools.count())
         )
-        return [math.ceil(level) for level in levels]
+        found = [math.ceil(level) for level in levels]
+        return [rung for rung in found if rung < epochs] if self.type == "race" else found
 
     def describe(self) -> str:
         """Say in a few words who is stopped."""
         best = f"best 1/{self.reduction:g} go on"
         by = "" if self.score == "last" else f", by the {self.score} Dice"
         return {
+            "race": f"a race: trials pause from epoch {self.grace} on, {best}{by}, {self.survivors} to the end",
             "asha": f"ASHA, from epoch {self.grace}, {best}{by}",
             "hyperband": f"HyperBand, from epoch {self.grace}, {best}{by}",
             "median": f"below the median, from epoch {self.grace}{by}",

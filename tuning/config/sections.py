@@ -219,6 +219,10 @@ class StudyConfig(Section):
             problems.append("training.foreground: is of crops, and training.crop is not set. Hint: set it.")
         if self.scheduler.type == "pbt":
             problems += self._find_unfit_for_populations()
+        elif self.scheduler.type == "race" and self.script is not None:
+            problems.append(
+                "scheduler.type: race pauses trials, and a script saves its checkpoints when it likes. Hint: asha."
+            )
         elif self.scheduler.type != "none" and self.scheduler.grace > self.training.epochs:
             problems.append(
                 f"scheduler.grace: {self.scheduler.grace} is beyond training.epochs, which is {self.training.epochs}. "

@@ -14,7 +14,7 @@ from tuning.record.entry import TrialEntry
 
 CONTINUE = "continue"
 STOP = "stop"
-WAIT = "wait"  # for the rest of its population
+WAIT = "wait"  # for others, at a rung
 
 
 @dataclass(frozen=True)
