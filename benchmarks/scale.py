@@ -66,6 +66,9 @@ class TrivialTask:
         del config, space
         return []
 
+    def steps(self, config: StudyConfig) -> int | None:
+        """A trivial task has none."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None."""
         del settings, checkpoint, epoch

@@ -132,6 +132,9 @@ def _budget_lines(survey: Survey, budget: str) -> list[str]:
         f"  budget: {json.dumps(budget)}        # a measured epoch decides how long trainings are, and how many",
         "  space:",
         "    presets: [recipe]   # learning rate, decay, strength of the augmentation, loss weights",
+        "",
+        "scheduler:",
+        "  type: race            # trials pause at rungs, and the best go on; the usual loss always does",
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tuning.budget import DECIDED, spend
+from tuning.budget import DECIDED, EpochCost, spend
 from tuning.config import StudyConfig, pick
 from tuning.duration import seconds_of
 from tuning.errors import StudyConfigError
@@ -21,6 +21,7 @@ from tuning.store import TuneStore
 from tuning.task import Task
 from tuning.trial import Shared, trial_epochs
 
+_LONGER = 3  # times the steps of a pass, to tell what steps cost from the rest of an epoch
 _MEASURED_S, _MEASURED_SHARE = 4.0, 0.02  # of a budget of time, to learn what an epoch costs
 
 
@@ -48,10 +49,27 @@ def within_budget(
         return config.with_overrides(dict(pick(recorded, (*DECIDED, "stop.minutes"))))
     seconds = seconds_of(budget)
     task.check(config)
-    epoch = measure_epoch(config, task, {}, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
+    cost = measure_cost(config, task, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
     usual = tuple(baseline.name for baseline in task.baselines())
     workers = concurrent_trials(config.resources)
-    return config.with_overrides(spend(config, seconds - spent(), epoch=epoch, workers=workers, usual=usual))
+    return config.with_overrides(spend(config, seconds - spent(), cost=cost, workers=workers, usual=usual))
+
+
+def measure_cost(config: StudyConfig, task: Task, *, at_least: float) -> EpochCost:
+    """What an epoch costs, its steps apart from the rest; without steps, as in a script, all of it is rest.
+
+    Args:
+        config: of the study.
+        task: of the study.
+        at_least: seconds for which epochs are trained.
+    """
+    steps = task.steps(config)
+    if steps is None:
+        return EpochCost(1, 0.0, measure_epoch(config, task, {}, at_least=at_least))
+    short = measure_epoch(config, task, {"training.steps": steps}, at_least=at_least / 2)
+    long = measure_epoch(config, task, {"training.steps": _LONGER * steps}, at_least=at_least / 2)
+    step = max(long - short, 0.0) / ((_LONGER - 1) * steps)
+    return EpochCost(steps, step, max(short - steps * step, 0.0))
 
 
 def measure_epoch(config: StudyConfig, task: Task, overrides: dict[str, Any], *, at_least: float = 0.0) -> float:

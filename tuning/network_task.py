@@ -1,5 +1,6 @@
 """The task of most studies: a network is trained on data, fold after fold."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,11 @@ class NetworkTask:
     def notes(self, config: StudyConfig, space: Space) -> list[str]:
         """Whether the network may be unable to learn, and what becomes of a last batch of one case."""
         return network_notes(config, space, self.folds[0])
+
+    def steps(self, config: StudyConfig) -> int | None:
+        """Of the first fold, whose cases are as many as those of any other."""
+        training = config.training
+        return None if training.steps else math.ceil(len(self.folds[0].train) / (training.batch * training.accumulate))
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """As validation scores a network, in the trial's precision; over mirrored images where finalists want it."""

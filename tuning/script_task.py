@@ -79,6 +79,9 @@ class ScriptTask:
         del config, space
         return []
 
+    def steps(self, config: StudyConfig) -> int | None:
+        """Only the script knows."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None: only the script knows its test data."""
         del settings, checkpoint, epoch

@@ -48,6 +48,9 @@ class Task(Protocol):
     def notes(self, config: StudyConfig, space: Space) -> list[str]:
         """What else is to be said before a run of settings that `check` has found in order."""
 
+    def steps(self, config: StudyConfig) -> int | None:
+        """Steps that pass once over the training cases; None where their number is settled, or unknown."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """What each test case scores with a checkpoint of a trial, a row for each class.
 

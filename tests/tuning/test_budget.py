@@ -1,5 +1,6 @@
 """A budget of time: how it is read, what it decides, and that a study keeps to what was decided."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 
 from tests.conftest import small_settings
 from tuning import Study, StudyConfig
-from tuning.budget import DECIDED, describe_spending, expected_epochs, spend
+from tuning.budget import DECIDED, EpochCost, describe_spending, expected_epochs, spend
 from tuning.config import pick
 from tuning.dry_run import dry_run
 from tuning.duration import parse_duration
 from tuning.errors import StudyConfigError
 from tuning.record import StudyDirectory
 
+SECOND = EpochCost(8, 0.1, 0.2)  # an epoch of one pass takes one
 USUAL = ("bce", "dice", "dice_bce", "dice_focal")
 
 
@@ -64,7 +66,7 @@ def test_a_population_has_no_budget_of_time() -> None:
 )
 def test_what_is_planned_fits_into_the_time(seconds: float, epoch: float, workers: int, baselines: Any) -> None:
     study = config(search={"baselines": baselines})
-    decided = spend(study, seconds, epoch=epoch, workers=workers, usual=USUAL)
+    decided = spend(study, seconds, cost=EpochCost(8, epoch / 10, epoch / 5), workers=workers, usual=USUAL)
     assert decided.keys() == {*DECIDED, "stop.minutes"}
     planned = study.with_overrides(decided)
     assert 60 * (planned.stop.minutes or 0) <= seconds
@@ -77,22 +79,78 @@ def test_what_is_planned_fits_into_the_time(seconds: float, epoch: float, worker
     assert planned.training.epochs * epoch <= seconds or planned.training.epochs == 1
 
 
+def race(**search: Any) -> StudyConfig:
+    return config(search=search, scheduler={"type": "race"})
+
+
+def rounds(planned: StudyConfig, workers: int) -> float:
+    """Epochs of one worker after another until the race is over, where all wait for each other at each rung."""
+    count, baselines, before, found = planned.search.trials, len(planned.search.baselines or []), 0, 0.0
+    rungs = planned.scheduler.rungs(planned.training.epochs)
+    for rung in [*rungs, planned.training.epochs]:
+        found += (rung - before) * math.ceil((count + baselines) / workers)
+        count = planned.scheduler.promoted(count, is_last=rung == rungs[-1]) if rung in rungs else 0
+        before = rung
+    return found
+
+
+@given(
+    seconds=st.floats(120, 1e5),
+    step=st.floats(0.01, 5),
+    rest=st.floats(0, 20),
+    workers=st.integers(1, 16),
+    steps=st.sampled_from([None, 250]),
+)
+def test_a_race_ends_in_its_time_and_spends_it(
+    seconds: float, step: float, rest: float, workers: int, steps: int | None
+) -> None:
+    study = race().with_overrides({"training.steps": steps})
+    cost = EpochCost(8, step, rest)
+    decided = spend(study, seconds, cost=cost, workers=workers, usual=USUAL)
+    assert decided.keys() == {*DECIDED, "stop.minutes"}
+    planned = study.with_overrides(decided)
+    if planned.scheduler.type != "race" or planned.training.epochs < 16 or not planned.search.trials:
+        return  # too little time for one
+    taken = rounds(planned, workers) * cost.seconds(planned.training.steps)
+    assert taken <= seconds
+    if planned.training.epochs >= 50:
+        assert taken > 0.7 * seconds - 60
+    each = planned.training.steps or 8
+    assert steps or planned.training.epochs >= 80 or each == 8
+    assert planned.search.baselines == ["dice_bce"]
+
+
+def test_a_longer_race_trains_longer_and_more_and_looks_at_validation_as_often() -> None:
+    cost = EpochCost(8, 0.1, 0.2)
+    short, long = (spend(race(), seconds, cost=cost, workers=2, usual=USUAL) for seconds in (300, 7200))
+    assert long["training.steps"] > 5 * short["training.steps"]
+    assert long["search.trials"] > 3 * short["search.trials"]
+    assert 90 <= long["training.epochs"] <= 96
+    said = describe_spending(race().with_overrides(long))
+    assert f"{long['search.trials']} trials race, pausing at epoch 6 and 24, 1 to the end" in said
+
+
 def test_more_time_gives_longer_trainings_and_not_only_more_of_them() -> None:
-    short, long = (spend(config(), seconds, epoch=1, workers=2, usual=USUAL) for seconds in (600, 6000))
+    short, long = (spend(config(), seconds, cost=SECOND, workers=2, usual=USUAL) for seconds in (600, 6000))
     assert long["training.epochs"] > 9 * short["training.epochs"]
     assert abs(long["search.trials"] - short["search.trials"]) <= 1
 
 
 def test_too_little_time_for_two_trainings_trains_the_safest_setting_alone() -> None:
-    decided = spend(config(), 60, epoch=5, workers=2, usual=USUAL)
+    decided = spend(config(), 60, cost=EpochCost(8, 0.5, 1.0), workers=2, usual=USUAL)
     assert (decided["search.trials"], decided["search.baselines"]) == (0, ["dice_bce"])
     assert "too little time for a search" in describe_spending(config().with_overrides(decided))
 
 
 def test_baselines_that_are_named_are_kept() -> None:
     study = config(search={"baselines": ["bce", "nnunet"]})
-    assert spend(study, 600, epoch=1, workers=2, usual=USUAL)["search.baselines"] == ["bce", "nnunet"]
-    assert spend(config(search={"baselines": False}), 600, epoch=1, workers=2, usual=USUAL)["search.baselines"] == []
+    assert spend(study, 600, cost=SECOND, workers=2, usual=USUAL)["search.baselines"] == [
+        "bce",
+        "nnunet",
+    ]
+    assert (
+        spend(config(search={"baselines": False}), 600, cost=SECOND, workers=2, usual=USUAL)["search.baselines"] == []
+    )
 
 
 @pytest.mark.usefixtures("ray_session")
