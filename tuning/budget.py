@@ -12,8 +12,8 @@ from tuning.duration import duration_text
 _FULL_SHARE = 0.4
 _PLANNED_SHARE = 0.9
 _BASELINE_SHARE = 0.5  # of what all workers have, at most: several baselines must leave time for a search
-_AROUND_S = 12.0  # before the first trial starts and after the last one has ended, beyond what is measured
-_CONTENTION = 1.1  # trials at a time slow each other: they share memory and caches
+_AROUND_S = 8.0  # before the first trial starts and after the last one has ended, beyond what is measured
+_CONTENTION = 1.05  # trials at a time slow each other: they share memory and caches
 _FEWEST_EPOCHS = 9  # below, rungs at a ninth and a third of them compare nothing
 _REDUCTION = 3.0
 # Of a race: its rungs lie at 1/16 and 1/4 of a full training, and a stop in between lets a quarter go on.
@@ -21,7 +21,7 @@ _RACE_REDUCTION = 4
 _FEWEST_ROUNDS, _MOST_ROUNDS = 2, 12  # trials of each worker up to the first rung
 _ROUND_S = 90.0  # so many seconds of the budget for the square of the rounds: more time means longer and more trainings
 _PAUSE_S = 3.0  # to start the workers anew at a rung
-_RACE_SHARE = 0.95  # of the time: what is left for an epoch that takes longer than the measured one
+_RACE_SHARE = 0.97  # of the time: what is left for an epoch that takes longer than the measured one
 _EPOCHS = 96  # of a full training: often enough to look at the validation split, seldom enough to cost little
 _SAFE = ("dice_bce", "dice_ce", "as_it_is")  # Dice and cross-entropy: the field's default
 # What a budget decides beside `stop.minutes`; a study that goes on has it from its record.

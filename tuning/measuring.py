@@ -48,7 +48,6 @@ def within_budget(
         recorded = StudyConfig.load(recorded_settings(directory)).model_dump()
         return config.with_overrides(dict(pick(recorded, (*DECIDED, "stop.minutes"))))
     seconds = seconds_of(budget)
-    task.check(config)
     cost = measure_cost(config, task, at_least=min(_MEASURED_S, seconds * _MEASURED_SHARE))
     usual = tuple(baseline.name for baseline in task.baselines())
     workers = concurrent_trials(config.resources)

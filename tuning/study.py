@@ -238,18 +238,23 @@ class Study:
         the files shows is told before, as Ray takes seconds to start and to end.
         """
         if self.directory.exists():
-            return self._check()
+            return self._within_budget(self._check())
         look_first(self.config.data)
         with ThreadPoolExecutor(1, "check-study") as other:
             checked = other.submit(self._check)
             started.enter_context(ray_running(self.config.resources, worker_modules(self.config)))
             started.enter_context(signals.handled())
-            return checked.result()
+            return self._within_budget(checked.result())
 
     def _check(self) -> tuple[StudyConfig, Task, Space]:
-        task = open_task(self.config, self.directory.root)
-        config = within_budget(self.resolved(), self.directory, task, spent=lambda: time.monotonic() - self._made)
+        config, task = self.resolved(), open_task(self.config, self.directory.root)
         return config, task, task.check(config)
+
+    def _within_budget(self, checked: tuple[StudyConfig, Task, Space]) -> tuple[StudyConfig, Task, Space]:
+        """With what a budget of time decides; Ray has started by now, which would make the measured epoch longer."""
+        config, task, _ = checked
+        decided = within_budget(config, self.directory, task, spent=lambda: time.monotonic() - self._made)
+        return checked if decided is config else (decided, task, task.check(decided))
 
     def _differences(self, config: StudyConfig, changed: dict[str, Any]) -> list[str]:
         """What is not as it was: settings of the study, libraries and code of the last attempt."""
