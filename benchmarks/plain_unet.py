@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+Case = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 _LR, _DECAY, _BATCH, _CROP, _DIVISOR = 3e-3, 1e-4, {2: 8, 3: 2}, 128, 16
 
 
@@ -45,7 +46,8 @@ def train_and_predict(root: Path, out: Path, *, seconds: float, seed: int) -> di
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     split = json.loads((root / "split.json").read_text())
-    train, val = ([_case(root, stem) for stem in split[name]] for name in ("train", "val"))
+    train = [_case(root, stem) for stem in split["train"]]
+    val = [_case(root, stem) for stem in split["val"]]
     axes = train[0][0].ndim - 1
     values = sorted(set().union(*(np.unique(mask).tolist() for _, mask in train)))
     classes = len(values)
@@ -87,7 +89,7 @@ def train_and_predict(root: Path, out: Path, *, seconds: float, seed: int) -> di
     return {"val": round(best, 4), "epochs": epoch, "seconds": took}
 
 
-def _case(root: Path, stem: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _case(root: Path, stem: str) -> Case:
     image, mask = (read_array(next((root / folder).glob(f"{stem}.*"))) for folder in ("images", "masks"))
     image = np.moveaxis(image, -1, 0) if image.ndim > mask.ndim else image[None]
     spatial = tuple(range(1, image.ndim))
@@ -132,12 +134,10 @@ def _predict(network: nn.Module, image: np.ndarray[Any, Any]) -> np.ndarray[Any,
     (padded,), _ = _padded([(torch.from_numpy(image), torch.zeros(1, *image.shape[1:]))])
     logits = network(padded[None])[0][(slice(None), *map(slice, image.shape[1:]))]
     labels = logits[0] > 0 if len(logits) == 1 else logits.argmax(0)
-    return labels.to(torch.int64).numpy()
+    return np.asarray(labels.to(torch.int64))
 
 
-def _dice(
-    network: nn.Module, cases: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]], values: list[int]
-) -> float:
+def _dice(network: nn.Module, cases: list[Case], values: list[int]) -> float:
     scores = []
     for image, mask in cases:
         found, truth = _predict(network, image), np.searchsorted(values, mask)
