@@ -70,7 +70,7 @@ def train_and_predict(root: Path, out: Path, *, seconds: float, seed: int) -> di
         network.train()
         order = random.permutation(len(train))
         for start in range(0, len(order), _BATCH[axes]):
-            pairs = [_augmented(*train[index], values, random) for index in order[start : start + _BATCH[axes]]]
+            pairs = [_augmented(train[index], values, random) for index in order[start : start + _BATCH[axes]]]
             images, masks = (torch.stack(part) for part in _padded(pairs))
             optimizer.zero_grad()
             loss(network(images), masks.long() if channels > 1 else masks).backward()
@@ -97,9 +97,8 @@ def _case(root: Path, stem: str) -> Case:
     return image.astype(np.float32), mask
 
 
-def _augmented(
-    image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], values: list[int], random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def _augmented(case: Case, values: list[int], random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    image, mask = case
     mask = np.searchsorted(values, mask)
     if mask.ndim == 2:
         for axis, size in enumerate(mask.shape):

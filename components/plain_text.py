@@ -8,6 +8,8 @@ import re
 import threading
 from typing import Any
 
+from components.references import masked
+
 LOG_CHARACTERS = 1 << 17  # of what a trial prints between two reports: some 1,500 lines
 CAUSE_CHARACTERS = 2000  # of an error's text: it stands in the journal, on the terminal and in tables
 # Control characters other than tab and line break, marks that turn the direction of writing, and lone surrogates.
@@ -54,7 +56,7 @@ def error_text(error: BaseException) -> str:
         text = str(error)
     except Exception as second:  # noqa: BLE001 - it is a stranger's method
         text = f"(its text cannot be made: {type(second).__name__})"
-    return tame(f"{name}: {text}" if text else name)
+    return tame(masked(f"{name}: {text}" if text else name))
 
 
 def guard_cell(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from components.json_lines import read_lines
+from components.references import masked
 from reports.checking import as_numbers, is_epoch, is_number
 from reports.columns import Columns
 from reports.journal import read_entries
@@ -51,7 +52,7 @@ class StudyTables:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = StudyDirectory(Path(directory))
-        self.record = self.directory.read_whole()
+        self.record = masked(self.directory.read_whole())
         self.name = self.directory.root.name
         self._problems: dict[str, list[str]] = {}
 

@@ -210,6 +210,7 @@ def _is_of_system(error: Exception) -> bool:
 def _text_of(error: Exception, code: int | None) -> str:
     """What is printed of an error."""
     from components.plain_text import escape, shorten  # noqa: PLC0415
+    from components.references import masked  # noqa: PLC0415
 
     if code is None:
         text = f"{error!r}\nThis should not happen. Hint: run again with --debug and report it."
@@ -218,7 +219,7 @@ def _text_of(error: Exception, code: int | None) -> str:
         text = f"{places or 'the system'}: {error.strerror}. Hint: make space, or mend rights or path, and try again."
     else:
         text = str(error)
-    return shorten(escape(text), _LONGEST_ERROR)
+    return shorten(escape(masked(text)), _LONGEST_ERROR)
 
 
 def _interrupt(number: int, frame: object) -> None:

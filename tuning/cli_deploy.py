@@ -30,13 +30,17 @@ def export(
         ),
     ] = None,
     settings: Moved = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be exported; runs no code")] = False,  # noqa: FBT002
     debug: Debug = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Write a trial's model as a bundle, checked in a fresh process."""
     del debug
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.drift import foreign_code  # noqa: PLC0415
     from tuning.export import export_ensemble, export_finalist, export_finalists, export_trial  # noqa: PLC0415
     from tuning.moving import move  # noqa: PLC0415
+    from tuning.record import StudyDirectory  # noqa: PLC0415
+    from tuning.recorded import recorded_settings  # noqa: PLC0415
 
     named = [
         name
@@ -52,8 +56,14 @@ def export(
         raise typer.BadParameter(f"found {' and '.join(named)}; say one of them.")
     if average != "best" and (finalist or all_finalists or ensemble):
         raise typer.BadParameter(f"{named[0]} hands over best checkpoints; found --average {average}.")
+    if dry_run:
+        several = finalist or all_finalists or ensemble
+        _dry_run(directory, folder, trial=None if several else trial, every=all_finalists, ensemble=ensemble)
+        return
     make_working_directory_importable()
     move(directory, settings)
+    if code := foreign_code(recorded_settings(StudyDirectory(directory))):
+        typer.echo(f"runs {', '.join(code)}, which {directory} names", err=True)
     form: Any = {"formats": _formats(formats), "threshold": threshold, "tta": tta}
     if all_finalists:
         exports = export_finalists(directory, folder, **form)
@@ -66,6 +76,17 @@ def export(
     for done in exports:
         for line in done.lines():
             typer.echo(line)
+
+
+def _dry_run(directory: Path, folder: Path, *, trial: str | None, every: bool, ensemble: bool) -> None:
+    from tuning.export.dry_run import describe_finalists, describe_trial  # noqa: PLC0415
+
+    if trial is None:
+        lines = describe_finalists(directory, every=every, ensemble=ensemble)
+    else:
+        lines = describe_trial(directory, _trial_number(trial))
+    for line in [*lines, f"to        {folder}{', which exists already' if folder.exists() else ''}"]:
+        typer.echo(line)
 
 
 def _trial_number(text: str) -> int | None:

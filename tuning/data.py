@@ -9,6 +9,7 @@ from components.data import SegmentationData, find_warnings, summarize
 from components.data.folder import groups_by_pattern, groups_by_table, open_folder, split_folder
 from components.data.folder.pairs import find_pairs
 from components.dotted import import_object
+from components.references import masked, resolve_all
 from tuning.config import DataConfig
 from tuning.errors import StudyConfigError
 
@@ -89,9 +90,9 @@ def _groups(config: DataConfig, stems: Sequence[str]) -> dict[str, str]:
 def _call(build: str, arguments: dict[str, Any]) -> SegmentationData:
     function = import_object(build, "data.build")
     try:
-        data = function(**arguments)
+        data = function(**resolve_all(arguments, "data.arguments"))
     except TypeError as error:
-        raise StudyConfigError(f"data.build: {build} with arguments {arguments}: {error}.") from error
+        raise StudyConfigError(f"data.build: {build} with arguments {arguments}: {masked(str(error))}.") from error
     if not isinstance(data, SegmentationData):
         raise StudyConfigError(
             f"data.build: {build} returned {type(data).__name__}, expected components.data.SegmentationData."

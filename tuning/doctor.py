@@ -154,7 +154,7 @@ def _start_ray() -> Finding:
         with ray_running(ResourcesConfig()):
             elsewhere = ray.get(ray.remote(_process_id).remote()) != os.getpid()
     except EngineError as error:
-        return Finding("ray starts", PROBLEM, str(error), "look into /tmp/ray/session_latest/logs")
+        return Finding("ray starts", PROBLEM, str(error), "start ray by hand to see why: ray start --head")
     seconds = time.perf_counter() - started
     return Finding("ray starts", OK if elsewhere else PROBLEM, f"and runs a task, in {seconds:.1f} s")
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,18 @@ def hash_code(config: StudyConfig) -> dict[str, str]:
     if config.script is not None:
         files["the script"] = Path(config.script.path)
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
+
+
+def foreign_code(settings: Mapping[str, Any]) -> list[str]:
+    """What a study's settings name by dotted path, and its script, that is not segtune's own: it runs with the study.
+
+    Args:
+        settings: of the study; nothing is imported.
+    """
+    named = sorted({text for text in _texts(settings) if _DOTTED.fullmatch(text)})
+    found = [text for text in named if text.partition(".")[0].partition(":")[0] not in _OWN]
+    script = settings.get("script") or {}
+    return found + ([str(script["path"])] if script.get("path") else [])
 
 
 def describe_drift(before: dict[str, Any] | None, versions: dict[str, str], code: dict[str, str]) -> list[str]:

@@ -19,11 +19,12 @@ from tuning.errors import EngineError
 from tuning.forks import MONAI, fork_server
 from tuning.machine import concurrent_trials, usable_cpus
 from tuning.not_pickled import NotPickled
+from tuning.ray_folder import ray_folder
 from tuning.record.layout import trial_name
 from tuning.recorder import Recorder
 from tuning.scheduler import StudyScheduler
 from tuning.searcher import JournalSearcher
-from tuning.socket_paths import OF_RAY, socket_root, start_hint
+from tuning.socket_paths import start_hint
 from tuning.trial import Shared, run_trial
 
 # Read by Ray and Ray Tune when they start: each keeps them from what a study does itself, or does not need.
@@ -101,7 +102,7 @@ def ray_running(resources: ResourcesConfig, modules: Sequence[str] = (MONAI,)) -
     if ray.is_initialized():
         yield
         return
-    with fork_server(modules, resources.cpus_per_trial) as forks:
+    with _session_folder() as folder, fork_server(modules, resources.cpus_per_trial) as forks:
         try:
             ray.init(
                 address="local",
@@ -110,7 +111,7 @@ def ray_running(resources: ResourcesConfig, modules: Sequence[str] = (MONAI,)) -
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=True,
-                _temp_dir=str(socket_root(OF_RAY) / "ray"),
+                _temp_dir=str(folder),
                 runtime_env={"py_executable": forks.py_executable} if forks else None,
             )
         except Exception as error:
@@ -120,6 +121,16 @@ def ray_running(resources: ResourcesConfig, modules: Sequence[str] = (MONAI,)) -
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _session_folder() -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(ray_folder())
+        except OSError as error:
+            raise EngineError(f"Ray does not start: {error}. {start_hint(error)}") from error
+        yield folder
 
 
 def _warm_up() -> None:

@@ -6,6 +6,7 @@ from search_spaces import Baseline, Space
 from tuning.budget import describe_spending
 from tuning.config import TRIAL_SECTIONS, StopConfig, StudyConfig
 from tuning.drawing import drawn_trials
+from tuning.drift import foreign_code
 from tuning.errors import StudyConfigError
 from tuning.machine import concurrent_trials
 from tuning.record import StudyDirectory, TrialEntry
@@ -59,6 +60,7 @@ def make_plan(
         f"study     {config.name} in {directory.root}",
         *data,
         *([f"budget    {describe_spending(config)}"] if config.search.budget else []),
+        *([f"code      runs {', '.join(code)}"] if (code := foreign_code(config.model_dump())) else []),
         f"trials    {_trials(config, drawn, len(usual))}",
         f"now       {kept} kept, {len(entries) - kept} continued, {total - len(entries)} new",
         f"each      up to {_budget(config)}, {_pace(config)}",

@@ -69,7 +69,9 @@ class DataConfig(Section):
     build: str | None = Field(
         None, description="in place of a folder: dotted path `package.module:function` that returns SegmentationData"
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of that function; `${NAME}` is taken from the environment"
+    )
 
     @field_validator("ratio")
     @classmethod

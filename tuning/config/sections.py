@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from components.mask_policy import Absent, Empty, SoftLabels
+from components.references import refuse_password
 from tuning.config.data import DataConfig
 from tuning.config.paths import set_by_path
 from tuning.config.problems import describe_problems
@@ -165,8 +166,14 @@ class StorageConfig(Section):
     url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")] | None = Field(
         None,
         description="database of Optuna, such as `sqlite:////shared/studies.db` or `postgresql://…`, in place of the "
-        "file journal.log in the study directory",
+        "file journal.log in the study directory; a password comes from the environment: "
+        "`postgresql://me:${DB_PASSWORD}@host/studies`",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        return url if url is None else refuse_password(url)
 
 
 class StudyConfig(Section):

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from components.references import refuse_password
 from tuning.config.section import Section
 
 
@@ -14,7 +15,9 @@ class TrackersConfig(Section):
         default=False, description="write event files into the study; look at them with tensorboard --logdir DIR"
     )
     mlflow: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="tracking URI, such as `sqlite:///mlflow.db` or `http://host:5000`; extra `mlflow`"
+        None,
+        description="tracking URI, such as `sqlite:///mlflow.db` or `http://me:${PASSWORD}@host:5000`, where "
+        "PASSWORD is taken from the environment; extra `mlflow`",
     )
     wandb: Literal["offline", "online"] | None = Field(
         None, description="Weights & Biases; offline runs lie in the study, for `wandb sync`; extra `wandb`"
@@ -22,3 +25,8 @@ class TrackersConfig(Section):
     project: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="project of W&B, experiment of MLflow; default the study's name"
     )
+
+    @field_validator("mlflow")
+    @classmethod
+    def _check_uri(cls, uri: str | None) -> str | None:
+        return uri if uri is None else refuse_password(uri)

@@ -18,6 +18,7 @@ from components.deployment.bundle import METRICS, WEIGHTS
 from components.deployment.card import CARD, card_text
 from components.deployment.carried import write_predictor, write_sums
 from components.deployment.onnx_file import require_exporter
+from components.references import masked
 from components.training.named import trained_mirrored
 from tuning.config import StudyConfig
 from tuning.errors import ExportError
@@ -278,7 +279,7 @@ def _carry_onnx(folder: Path, source: Source, size: list[int] | None, whole: dic
 
 
 def _write_settings(folder: Path, handover: Handover) -> None:
-    (folder / SETTINGS).write_text(yaml.safe_dump(handover.settings, sort_keys=False), encoding="utf-8")
+    (folder / SETTINGS).write_text(yaml.safe_dump(masked(handover.settings), sort_keys=False), encoding="utf-8")
 
 
 def _write_weights(folder: Path, handover: Handover) -> None:

@@ -41,6 +41,16 @@ def best_of_each(searched: StudyDirectory) -> tuple[StudyDirectory, dict[str, Tr
     return study, {name: max(entries, key=_dice) for name, entries in trained.items()}
 
 
+def trained_seeds(searched: StudyDirectory) -> tuple[StudyDirectory, list[TrialEntry]]:
+    """The study of the finalists, and all seeds of its best setting.
+
+    Raises:
+        As `best_finalist`.
+    """
+    study, trained = _trained(searched)
+    return study, _best_setting(trained)[1]
+
+
 def ensemble_of(searched: StudyDirectory, copies: Path) -> Handover:
     """The seeds of the best setting as one network.
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuning.errors import JournalDamagedError, StudyMismatchError, StudyPlaceError
 from tuning.record.entry import Clone, TrialEntry, make_entry
-from tuning.record.journal_file import explain_damage, free_journal
+from tuning.record.journal_file import free_journal
 from tuning.record.layout import StudyDirectory, trial_name
+from tuning.record.storages import open_database, open_file
 
 Direction = Literal["maximize", "minimize"]
 
@@ -44,16 +45,24 @@ class Journal:
         name: of the study.
         fold_epochs: epochs of each fold; 0 without folds.
         directions: of the objectives, the Dice first.
+        to_read: whether a database is only read, and none is made.
 
     Raises:
         JournalDamagedError: the file cannot be read; names the line.
+        StudyPlaceError: the database does not open.
     """
 
     def __init__(
-        self, path: Path | str, name: str, fold_epochs: int = 0, directions: Sequence[Direction] = ("maximize",)
+        self,
+        path: Path | str,
+        name: str,
+        fold_epochs: int = 0,
+        directions: Sequence[Direction] = ("maximize",),
+        *,
+        to_read: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = _open_database(path) if isinstance(path, str) else _open_file(path.absolute())
+        self._storage = open_database(path, to_read=to_read) if isinstance(path, str) else open_file(path.absolute())
         self._name, self._fold_epochs, self._directions = name, fold_epochs, list(directions)
         self._next: int | None = None  # counted here, since one process writes, and storages count by reading all
 
@@ -69,9 +78,18 @@ class Journal:
         return bool(self._search.user_attrs["owner"] == owner)
 
     def trials(self) -> list[TrialEntry]:
-        """Baselines first, then the search, each in the order of its start."""
-        baselines = [self._entry(frozen, baseline=True) for frozen in self._latest(self._name + _BASELINES_SUFFIX)]
-        return baselines + [self._entry(frozen, baseline=False) for frozen in self._latest(self._name)]
+        """Baselines first, then the search, each in the order of its start.
+
+        Raises:
+            StudyPlaceError: the database holds no such journal.
+        """
+        try:
+            baselines = [self._entry(frozen, baseline=True) for frozen in self._latest(self._name + _BASELINES_SUFFIX)]
+            return baselines + [self._entry(frozen, baseline=False) for frozen in self._latest(self._name)]
+        except StorageInternalError as error:
+            raise StudyPlaceError(
+                "storage.url: the database cannot be read as a journal of Optuna. Hint: was it made by another version?"
+            ) from error
 
     def run_again(self, number: int) -> None:
         """Bring a failed trial back under its number, as it was before it failed.
@@ -276,32 +294,18 @@ class Journal:
         )
 
 
-def _open_database(url: str) -> BaseStorage:
-    try:
-        return RDBStorage(url)
-    except ImportError as error:
-        raise StudyPlaceError(f"storage.url: its driver is not installed: {error}. Hint: pip install it.") from error
-    except Exception as error:  # SQLAlchemy's and the driver's own, of many kinds; their texts may hold the password
-        kind = type(error).__name__
-        raise StudyPlaceError(f"storage.url: the database does not open ({kind}). Hint: is it running?") from error
+def open_journal(directory: StudyDirectory, *, to_read: bool = True) -> Journal:
+    """The journal of a study, to read: the file in its directory, or the database that its settings name.
 
-
-def _open_file(path: Path) -> BaseStorage:
-    try:
-        return JournalStorage(JournalFileBackend(str(path)))
-    except OSError:
-        raise
-    except Exception as error:  # Optuna replays the entries, and a wrong one may raise anything
-        raise explain_damage(path, error) from error
-
-
-def open_journal(directory: StudyDirectory) -> Journal:
-    """The journal of a study, to read: the file in its directory, or the database that its settings name."""
+    Args:
+        directory: study directory.
+        to_read: whether a database is only read, and none is made.
+    """
     settings = directory.read_whole()["settings"]
     url = (settings.get("storage") or {}).get("url")
     fold_epochs = settings["training"]["epochs"] if settings["data"].get("folds") else 0
     directions = list(settings["search"].get("objectives", {"": "maximize"}).values())
-    return Journal(url or directory.journal, settings["name"], fold_epochs, directions)
+    return Journal(url or directory.journal, settings["name"], fold_epochs, directions, to_read=to_read)
 
 
 def open_journal_exclusively(directory: StudyDirectory) -> Journal:
@@ -315,7 +319,7 @@ def open_journal_exclusively(directory: StudyDirectory) -> Journal:
     in_file = not (record["settings"].get("storage") or {}).get("url")
     if in_file and (cut := free_journal(directory.journal)):
         _logger.warning("cut a torn last line of %d bytes from %s", len(cut), directory.journal)
-    journal = open_journal(directory)
+    journal = open_journal(directory, to_read=False)
     if not (in_file or journal.claim(record["id"])):
         raise StudyMismatchError(
             f"storage.url: the database holds a study {record['settings']['name']!r} of another directory already. "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from components.plain_text import error_text
+from components.references import resolve
 from tuning.config import StudyConfig
 from tuning.listener import Listener
 from tuning.record import StudyDirectory, TrialEntry, trial_label
@@ -77,7 +78,7 @@ def _make_trackers(config: StudyConfig, directory: StudyDirectory) -> dict[str, 
     if section.mlflow is not None:
         from tuning.trackers.mlflow import MLflowTracker  # noqa: PLC0415
 
-        found["MLflow"] = MLflowTracker(study, section.mlflow)
+        found["MLflow"] = MLflowTracker(study, resolve(section.mlflow, "trackers.mlflow"))
     if section.wandb is not None:
         from tuning.trackers.wandb import WandbTracker  # noqa: PLC0415
 

@@ -253,3 +253,14 @@ def test_volumes_of_different_sizes_are_one_data_set(tmp_path: Path) -> None:
     assert data.train.sizes == {(20, 18, 16), (14, 22, 16)}
     for image in data.train.images:
         assert (float(image.mean()), float(image.std())) == pytest.approx((0, 1), abs=1e-5)
+
+
+def test_a_volume_with_one_channel_per_class(tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    mask = np.zeros((8, 9, 10), np.uint8)
+    mask[2:5, 3:6, 4:7], mask[5:7, 3:6, 4:7] = 1, 2
+    for case in "ab":
+        save_volume(tmp_path / "images" / f"{case}.nii.gz", np.random.default_rng(0).normal(size=mask.shape))
+        save_volume(tmp_path / "masks" / f"{case}.nii.gz", np.stack([mask == c for c in range(3)], -1).astype(np.uint8))
+    assert np.array_equal(open_folder(tmp_path).masks["a"], mask)

@@ -14,7 +14,6 @@ from components.data import find_warnings
 from components.data.folder import open_folder, split_folder
 from components.data.folder.survey import survey_folder
 from components.errors import InvalidInputError
-from tests.folders import save_volume
 from tuning.data import load_data
 from tuning.init import init_study
 from tuning.study_file import read_study_file
@@ -331,17 +330,6 @@ def test_one_channel_per_class_without_a_background(tmp_path: Path) -> None:
     assert opened.notes == (
         "masks have one channel per class: the first is class 1, a pixel without a mark is background",
     )
-
-
-def test_a_volume_with_one_channel_per_class(tmp_path: Path) -> None:
-    for name in ("images", "masks"):
-        (tmp_path / name).mkdir()
-    mask = np.zeros((8, 9, 10), np.uint8)
-    mask[2:5, 3:6, 4:7], mask[5:7, 3:6, 4:7] = 1, 2
-    for case in "ab":
-        save_volume(tmp_path / "images" / f"{case}.nii.gz", np.random.default_rng(0).normal(size=mask.shape))
-        save_volume(tmp_path / "masks" / f"{case}.nii.gz", np.stack([mask == c for c in range(3)], -1).astype(np.uint8))
-    assert np.array_equal(open_folder(tmp_path).masks["a"], mask)
 
 
 def test_numbers_of_objects_are_proposed_as_foreground(tmp_path: Path) -> None:
