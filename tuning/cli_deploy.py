@@ -19,7 +19,9 @@ def export(
     ),
     finalist: Annotated[bool, typer.Option("--finalist", help="the finalist that validation likes best")] = False,  # noqa: FBT002
     all_finalists: Annotated[bool, typer.Option("--all-finalists", help="a bundle each, in OUT")] = False,  # noqa: FBT002
-    ensemble: Annotated[bool, typer.Option("--ensemble", help="the best finalist, all seeds")] = False,  # noqa: FBT002
+    ensemble: Annotated[  # noqa: FBT002
+        bool, typer.Option("--ensemble", help="seeds of the best finalist, or trials of the search, as one network")
+    ] = False,
     average: Annotated[str, typer.Option(help="which weights: best, last, ema, swa or soup")] = "best",
     threshold: Annotated[str, typer.Option(help="cut masks at one half, or where validation was best: tuned")] = "half",
     tta: Annotated[bool, typer.Option("--tta", help="average probabilities over mirrored images")] = False,  # noqa: FBT002

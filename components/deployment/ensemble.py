@@ -20,9 +20,10 @@ class Ensemble(nn.Module):
     Args:
         mode: `binary`, `multilabel` or `multiclass`.
         members: of each network `build`, its dotted path, and the keyword `arguments` that it is called with.
+        weights: how much each counts; by default all alike.
 
     Raises:
-        InvalidInputError: there is no member, or one cannot be imported.
+        InvalidInputError: there is no member, one cannot be imported, or the weights do not fit.
 
     Example:
         >>> unet = {"build": "monai.networks.nets:BasicUNet", "arguments": {"spatial_dims": 2, "out_channels": 1}}
@@ -31,11 +32,13 @@ class Ensemble(nn.Module):
         torch.Size([1, 1, 64, 64])
     """
 
-    def __init__(self, mode: str, members: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, mode: str, members: Sequence[Mapping[str, Any]], weights: Sequence[float] | None = None) -> None:
         super().__init__()
         if not members:
             raise InvalidInputError("members: found none; expected one network at least.")
-        self.mode = mode
+        if weights is not None and (len(weights) != len(members) or min(weights) <= 0):
+            raise InvalidInputError(f"weights: found {list(weights)}; expected one above 0 for each member.")
+        self.mode, self.weights = mode, weights
         self.members = nn.ModuleList(
             import_object(member["build"], "members.build")(**member["arguments"]) for member in members
         )
@@ -43,4 +46,4 @@ class Ensemble(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """From images `(B, C, *spatial)` to logits `(B, classes, *spatial)`, fp32."""
         found = [outputs_of(member(image), axes=image.ndim)[0] for member in self.members]
-        return logits_of_mean(found, self.mode)
+        return logits_of_mean(found, self.mode, self.weights)

@@ -12,12 +12,13 @@ from components.losses.deep_supervision import outputs_of
 from components.metrics.dice import Mode
 
 
-def logits_of_mean(logits: Sequence[Tensor], mode: Mode | str) -> Tensor:
+def logits_of_mean(logits: Sequence[Tensor], mode: Mode | str, weights: Sequence[float] | None = None) -> Tensor:
     """Logits whose probabilities are the mean of those of several.
 
     Args:
         logits: each `(B, classes, *spatial)`.
         mode: `multiclass` (softmax), or `binary` or `multilabel` (sigmoid).
+        weights: above 0, of each in the mean; by default all alike.
 
     Returns:
         fp32; computed from logarithms, so that certain pixels stay finite.
@@ -29,9 +30,11 @@ def logits_of_mean(logits: Sequence[Tensor], mode: Mode | str) -> Tensor:
     found = torch.stack([each.float() for each in logits])
     if len(found) == 1:
         return found[0]
+    shares = torch.tensor([math.log(weight) for weight in weights or [1.0] * len(found)], device=found.device)
+    shares = (shares - torch.logsumexp(shares, 0)).view(-1, *[1] * (found.ndim - 1))
     if mode == "multiclass":
-        return torch.logsumexp(functional.log_softmax(found, dim=2), dim=0) - math.log(len(found))
-    chances, others = functional.logsigmoid(found), functional.logsigmoid(-found)
+        return torch.logsumexp(functional.log_softmax(found, dim=2) + shares, dim=0)
+    chances, others = functional.logsigmoid(found) + shares, functional.logsigmoid(-found) + shares
     return torch.logsumexp(chances, dim=0) - torch.logsumexp(others, dim=0)
 
 

@@ -23,6 +23,7 @@ from components.training.named import trained_mirrored
 from tuning.config import StudyConfig
 from tuning.errors import ExportError
 from tuning.export.description import describe
+from tuning.export.ensembles import ensemble_of_search
 from tuning.export.finalists import best_finalist, best_of_each, ensemble_of
 from tuning.export.handover import AVERAGE, Handover, choose_trial, handover_of
 from tuning.export.onnx_model import check_parity, write_golden, write_models
@@ -148,23 +149,28 @@ def export_ensemble(
     *,
     tta: bool = False,
 ) -> Export:
-    """Write all seeds of the finalist with the best mean as one network, which averages their probabilities.
+    """Write several trainings as one network, which averages their probabilities.
+
+    Where there are finalists, these are all seeds of the one with the best mean; else the trials of the search that are
+    best together on validation.
 
     Args:
-        directory: as `export_finalist`.
+        directory: as `export_trial`.
         folder: made; must not exist.
         formats: as `export_trial`.
         threshold: as `export_trial`.
         tta: as `export_trial`.
 
     Raises:
-        ExportError: there are no finalists, they have but one seed, or they were trained in folds; further as
-            `export_trial`.
+        ExportError: the finalists have but one seed, no two trials of the search are better together than one alone, or
+            they were trained in folds; further as `export_trial`.
         MissingExtraError: as `export_trial`.
         StudyNotFoundError: there is no study.
     """
-    searched = StudyDirectory(directory)
-    return _export(searched.finalists, folder, partial(ensemble_of, searched), _Form(formats, threshold, tta))
+    searched, form = StudyDirectory(directory), _Form(formats, threshold, tta)
+    if not searched.finalists.exists():
+        return _export(searched, folder, partial(ensemble_of_search, searched), form)
+    return _export(searched.finalists, folder, partial(ensemble_of, searched), form)
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,13 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-import torch
-from safetensors.torch import load, save
-
-from tuning.config import StudyConfig
 from tuning.errors import ExportError
-from tuning.export.description import describe_network
+from tuning.export.ensembles import LEAST_MEMBERS, joined, refuse_folds
 from tuning.export.handover import Handover, handover_of
-from tuning.export.scores import describe_tested
 from tuning.record import StudyDirectory, TrialEntry, open_journal
 from tuning.record.retraining import retrainings
 from tuning.recorded import recorded_settings
-
-_LEAST_MEMBERS = 2
-ENSEMBLE = "components.deployment.ensemble:Ensemble"
 
 
 def best_finalist(searched: StudyDirectory) -> tuple[StudyDirectory, TrialEntry]:
@@ -64,44 +55,11 @@ def ensemble_of(searched: StudyDirectory, copies: Path) -> Handover:
     """
     study, trained = _trained(searched)
     name, entries = _best_setting(trained)
-    if len(entries) < _LEAST_MEMBERS:
+    if len(entries) < LEAST_MEMBERS:
         raise ExportError(f"--ensemble: {name} has {len(entries)} trained seed; an ensemble needs two at least.")
-    parts = [handover_of(study, entry, "best", copies / str(entry.number)) for entry in entries]
-    first = parts[0]
-    if StudyConfig.load(first.settings).data.folds:
-        raise ExportError(
-            "--ensemble: in folds each network was trained on cases that validate another, so that nothing is left to "
-            "check the ensemble on. Hint: --finalist"
-        )
-    data = study.read()["data"]
-    weights: dict[str, torch.Tensor] = {}
-    for index, part in enumerate(parts):
-        weights |= {f"members.{index}.{key}": value for key, value in load(part.weights).items()}
-    return Handover(
-        label=f"{name}, ensemble of {len(parts)} seeds",
-        seed=", ".join(str(part.seed) for part in parts),
-        settings=first.settings,
-        parameters={key: value for key, value in first.parameters.items() if key != "training.seed"},
-        epoch=first.epoch,
-        weights=save(weights),
-        recorded=None,
-        checkpoint=None,
-        network={
-            "build": ENSEMBLE,
-            "arguments": {"mode": data["mode"], "members": [describe_network(data, part.settings) for part in parts]},
-        },
-        members=[_describe_member(part, entry) for part, entry in zip(parts, entries, strict=True)],
-    )
-
-
-def _describe_member(part: Handover, entry: TrialEntry) -> dict[str, Any]:
-    tested = describe_tested(part.tested)
-    return {
-        "trial": part.label,
-        "epoch": part.epoch,
-        "val_dice": _dice(entry),
-        "test_dice": tested["metrics"]["dice"]["mean"] if tested else None,
-    }
+    parts = [(handover_of(study, entry, "best", copies / str(entry.number)), entry) for entry in entries]
+    refuse_folds(parts[0][0].settings)
+    return joined(study, f"{name}, ensemble of {len(parts)} seeds", parts)
 
 
 def _trained(searched: StudyDirectory) -> tuple[StudyDirectory, dict[str, list[TrialEntry]]]:
