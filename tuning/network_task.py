@@ -19,6 +19,7 @@ from tuning.checks import check_study, network_notes
 from tuning.config import StudyConfig
 from tuning.data import Folds, data_warnings, describe_data
 from tuning.fold import FoldTraining
+from tuning.serving import serving_notes
 from tuning.store import TuneStore
 from tuning.task import Epoch, Wanted
 from tuning.validation import case_rows, validate
@@ -56,8 +57,8 @@ class NetworkTask:
         ]
 
     def notes(self, config: StudyConfig, space: Space) -> list[str]:
-        """Whether the network may be unable to learn, and what becomes of a last batch of one case."""
-        return network_notes(config, space, self.folds[0])
+        """What may keep the network from learning, a last batch of one case, and what predict cannot do."""
+        return [*network_notes(config, space, self.folds[0]), *serving_notes(config.data)]
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """As validation scores a network, in the trial's precision; over mirrored images where finalists want it."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from components.data.folder.pairs import Pair, find_pairs
+from components.data.folder.pairs import Pair
 from components.deployment import load_model, read_bundle
 from components.deployment.carried import PREDICT
 from components.deployment.parity import hard_dice
@@ -23,6 +23,7 @@ from components.training import evaluate
 from components.training.mirrored import Mirrored
 from tuning.errors import ExportError
 from tuning.export.source import Source
+from tuning.serving import read_pairs, why_not_served
 from tuning.validation import sliding_window
 
 MOST_PIXELS = 1e-3  # of a case; PyTorch and onnxruntime round differently, and a pixel on the border may flip
@@ -106,11 +107,9 @@ def refuse_other_masks(cases: list[dict[str, Any]]) -> None:
 def _files_of(source: Source) -> tuple[dict[int, Pair], str]:
     """Validation cases by their place in the split, no two with a mask of one name; or why there are none."""
     config = source.settings.data
-    if config.root is None:
-        return {}, "the data come from a function of the study (data.build) and have no files"
-    by_stem = {pair.stem: pair for pair in find_pairs(Path(config.root), config.images, config.masks)}
-    if any(pair.more for pair in by_stem.values()):
-        return {}, "each image has one file per channel, and predict takes one file an image"
+    by_stem = {pair.stem: pair for pair in read_pairs(config)}
+    if why := why_not_served(config, by_stem.values()):
+        return {}, why
     chosen: dict[int, Pair] = {}
     for index, case in enumerate(source.data.val.cases):
         if len(chosen) < _CASES and _stem(by_stem[case].image) not in map(_stem, (p.image for p in chosen.values())):
