@@ -10,7 +10,7 @@ import torch
 
 from components.deployment import load, load_model, write_onnx
 from components.deployment.carried import write_predictor
-from tests.folders import png_folder
+from tests.folders import channel_folder, png_folder
 from tuning import Study, StudyConfig
 from tuning.errors import ExportError
 from tuning.export import export_trial
@@ -167,3 +167,19 @@ def test_the_number_that_failed_is_named() -> None:
 def test_an_unknown_format_is_refused(study: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="--format: found tflite; use some of safetensors, onnx, pt2"):
         export_trial(study, tmp_path / "out", formats=("tflite",))
+
+
+def test_files_of_channels_are_compared_as_arrays_only(tmp_path: Path) -> None:
+    settings = {
+        "name": "channels",
+        "data": {"root": str(channel_folder(tmp_path / "data"))},
+        "training": {"epochs": 1, "batch": 2},
+        "search": {"trials": 1, "baselines": False},
+        "scheduler": {"type": "none"},
+    }
+    Study(StudyConfig.load(settings), tmp_path / "study").run()
+    export = export_trial(tmp_path / "study", tmp_path / "out", formats=("onnx",))
+    assert export.parity is not None
+    assert export.parity["files"]["cases"] == []
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "Only arrays were compared, no files: each image has one file per channel" in card

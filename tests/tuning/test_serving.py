@@ -2,25 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
-from tests.folders import png_folder
+from tests.folders import channel_folder, png_folder
 from tuning.cli import app
 from tuning.config import DataConfig
 from tuning.serving import serving_notes
-
-
-def channel_folder(root: Path) -> Path:
-    """Two grey PNGs a case, as nnU-Net names them."""
-    png_folder(root)
-    for path in sorted((root / "images").iterdir()):
-        image = np.asarray(Image.open(path))
-        Image.fromarray(255 - image).save(path.with_name(f"{path.stem}_0001.png"))
-        path.rename(path.with_name(f"{path.stem}_0000.png"))
-    return root
 
 
 def test_files_that_predict_takes_need_no_line(tmp_path: Path) -> None:
