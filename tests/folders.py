@@ -33,6 +33,16 @@ def png_folder(root: Path, cases: int = 10, size: int = 32) -> Path:
     return root
 
 
+def channel_folder(root: Path) -> Path:
+    """Two grey PNGs a case, as nnU-Net names them."""
+    png_folder(root)
+    for path in sorted((root / "images").iterdir()):
+        image = np.asarray(Image.open(path))
+        Image.fromarray(255 - image).save(path.with_name(f"{path.stem}_0001.png"))
+        path.rename(path.with_name(f"{path.stem}_0000.png"))
+    return root
+
+
 def volume_folder(root: Path, cases: int = 6, sizes: Sequence[tuple[int, int, int]] = ((20, 18, 16),)) -> Path:
     """NIfTI volumes of 2 mm with masks of 0, 1 and 2: a bright and a dark block, of the sizes in turn."""
     random = np.random.default_rng(2)

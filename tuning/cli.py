@@ -65,6 +65,7 @@ def init(
     del debug
     from tuning.data import data_warnings, load_data  # noqa: PLC0415
     from tuning.init import init_study  # noqa: PLC0415
+    from tuning.serving import serving_notes  # noqa: PLC0415
     from tuning.study_file import read_study_file  # noqa: PLC0415
 
     written = init_study(folder, file, budget)
@@ -73,8 +74,11 @@ def init(
     typer.echo(f"written   {written}")
     study_file = read_study_file(written)
     with study_file.placed():
-        for line in data_warnings(load_data(study_file.load().data)):
+        config = study_file.load().data
+        for line in data_warnings(load_data(config)):
             typer.echo(f"warning   {line}")
+        for line in serving_notes(config):
+            typer.echo(line)
     typer.echo(f"next      segtune run {written}")
 
 

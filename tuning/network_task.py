@@ -20,6 +20,7 @@ from tuning.checks import check_study, network_notes
 from tuning.config import StudyConfig
 from tuning.data import Folds, data_warnings, describe_data
 from tuning.fold import FoldTraining
+from tuning.serving import serving_notes
 from tuning.store import TuneStore
 from tuning.task import Epoch, Wanted
 from tuning.validation import case_rows, validate
@@ -58,8 +59,8 @@ class NetworkTask:
         ]
 
     def notes(self, config: StudyConfig, space: Space) -> list[str]:
-        """Whether the network may be unable to learn, and what becomes of a last batch of one case."""
-        return network_notes(config, space, self.folds[0])
+        """What may keep the network from learning, a last batch of one case, and what predict cannot do."""
+        return [*network_notes(config, space, self.folds[0]), *serving_notes(config.data)]
 
     def steps(self, config: StudyConfig) -> int | None:
         """Of the first fold, whose cases are as many as those of any other."""

@@ -202,7 +202,18 @@ def _parity(parity: Mapping[str, Any] | None) -> list[str]:
             f"difference of a logit {parity['largest']:.1e}, 99.9th percentile {parity['p999']:.1e}, share of "
             f"flipped pixels {parity['flipped']:.1e}."
         ),
+        "",
+        files_line(parity["files"]),
     ]
+
+
+def files_line(files: Mapping[str, Any]) -> str:
+    """What came of the bundle's predictor on validation files, as `files` of `parity.json` says it."""
+    if not files["cases"]:
+        return f"Only arrays were compared, no files: {files['only_arrays']}."
+    names = ", ".join(case["file"] for case in files["cases"])
+    how = f"at most {files['largest']:.1e} of the pixels differ from the study's masks"
+    return f"`predict.py` on the files {names}: {how}."
 
 
 def _limits(description: Mapping[str, Any], check: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from components.deployment import load, load_model, write_onnx
-from tests.folders import png_folder
+from components.deployment.carried import write_predictor
+from tests.folders import channel_folder, png_folder
 from tuning import Study, StudyConfig
 from tuning.errors import ExportError
 from tuning.export import export_trial
@@ -45,6 +46,11 @@ def test_the_onnx_model_gives_the_masks_of_the_trial(study: Path, tmp_path: Path
     assert parity["sizes"][0]["batches"] == [1, 2]
     assert parity["flipped"] <= 1e-4
     assert parity["p999"] <= parity["largest"] < 1e-3
+    files = parity["files"]
+    assert [case["case"] for case in files["cases"]] == [Path(case["file"]).stem for case in files["cases"]]
+    assert (len(files["cases"]), files["only_arrays"]) == (2, None)
+    assert files["largest"] <= files["limits"]["differ"]
+    assert f"`predict.py` on the files {files['cases'][0]['file']}" in (tmp_path / "one" / "MODEL_CARD.md").read_text()
     assert "ONNX      at 64×64, 32×32, 64×32 logits within" in export.lines()[-1]
     assert "## ONNX against PyTorch" in (tmp_path / "one" / "MODEL_CARD.md").read_text()
 
@@ -69,6 +75,27 @@ def test_another_model_is_refused_and_leaves_nothing(
 
     monkeypatch.setattr("tuning.export.onnx_model.write_onnx", write_other)
     with pytest.raises(ExportError, match="does not give the masks of the network in PyTorch: share of flipped pixels"):
+        export_trial(study, tmp_path / "out", formats=("onnx",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_carried_reader_that_reads_files_otherwise_is_refused(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays agree, so that only the files can show it."""
+
+    def write_upside_down(folder: Path) -> None:
+        write_predictor(folder)
+        place = folder / "predict.py"
+        source = place.read_text()
+        assert source.count("*read_pixels(file)") == 1
+        place.write_text(source.replace("*read_pixels(file)", "read_pixels(file)[0][::-1], None"))
+
+    monkeypatch.setattr("tuning.export.exporting.write_predictor", write_upside_down)
+    expected = (
+        r"predict\.py does not give the study's mask of case \w+ \(\w+\.png\): .* Dice .* in the study, .* Hint: "
+    )
+    with pytest.raises(ExportError, match=expected):
         export_trial(study, tmp_path / "out", formats=("onnx",))
     assert list(tmp_path.iterdir()) == []
 
@@ -140,3 +167,19 @@ def test_the_number_that_failed_is_named() -> None:
 def test_an_unknown_format_is_refused(study: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="--format: found tflite; use some of safetensors, onnx, pt2"):
         export_trial(study, tmp_path / "out", formats=("tflite",))
+
+
+def test_files_of_channels_are_compared_as_arrays_only(tmp_path: Path) -> None:
+    settings = {
+        "name": "channels",
+        "data": {"root": str(channel_folder(tmp_path / "data"))},
+        "training": {"epochs": 1, "batch": 2},
+        "search": {"trials": 1, "baselines": False},
+        "scheduler": {"type": "none"},
+    }
+    Study(StudyConfig.load(settings), tmp_path / "study").run()
+    export = export_trial(tmp_path / "study", tmp_path / "out", formats=("onnx",))
+    assert export.parity is not None
+    assert export.parity["files"]["cases"] == []
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "Only arrays were compared, no files: each image has one file per channel" in card

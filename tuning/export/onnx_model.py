@@ -16,6 +16,7 @@ from components.deployment.onnx_file import ONNX, OPSET, PT2
 from components.errors import MissingExtraError
 from components.losses.deep_supervision import outputs_of
 from tuning.errors import ExportError
+from tuning.export.file_gate import check_files
 from tuning.export.source import Source
 
 PARITY = "parity.json"
@@ -92,10 +93,10 @@ def check_parity(folder: Path, source: Source, size: list[int] | None, whole: di
         whole: Dice on the validation split, as recorded, again in the study's precision and in fp32; written beside.
 
     Returns:
-        As `components.deployment.parity.compare`, with the limits.
+        As `components.deployment.parity.compare`, with the limits and, as `files`, what `check_files` found.
 
     Raises:
-        ExportError: a number is beyond its limit; says which.
+        ExportError: a number is beyond its limit, or the bundle predicts a file otherwise; says which.
     """
     with TemporaryDirectory(prefix="segtune-parity-") as place:
         reference = Path(place) / "reference.npz"
@@ -109,6 +110,7 @@ def check_parity(folder: Path, source: Source, size: list[int] | None, whole: di
     refuse_beyond_limits(found)
     found["validation_dice"] = whole
     found["limits"] = {"flipped": MOST_FLIPPED, "dice": MOST_DICE_CHANGE}
+    found["files"] = check_files(folder, source)
     (folder / PARITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
