@@ -4,7 +4,8 @@ Training, `segtune predict` and a bundle's `predict.py`, which carries this file
 same array everywhere. Needs numpy; Pillow, tifffile, imagecodecs and nibabel only where such files are read.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _DEEP_PNG_SAMPLES: dict[int, Any] = {  # without alpha, by colour type; Pillow c
     4: 0,  # grey and alpha
     6: slice(3),  # RGBA
 }
+_CHANNEL = re.compile(r"(.+)_(\d{4})$", re.DOTALL)  # of one file per channel, as nnU-Net has them
 _SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN")
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets in the file's header
 
@@ -69,6 +71,17 @@ def find_image_files(folder: Path) -> list[Path]:
         and not path.is_dir()
         and not any(part in _SYSTEM_FOLDERS or part.startswith(".") for part in path.relative_to(folder).parts[:-1])
     )
+
+
+def split_channels(files: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Files of each case where all stems end in `_` and four digits, in the order of these; else nothing."""
+    cases: dict[str, list[Path]] = {}
+    for stem in sorted(files):
+        match = _CHANNEL.match(stem)
+        if match is None:
+            return {}
+        cases.setdefault(match[1], []).append(files[stem])
+    return cases
 
 
 def read_pixels(path: Path) -> tuple[Pixels, Placement | None]:

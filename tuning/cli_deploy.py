@@ -135,12 +135,12 @@ def predict(
     from rich.progress import Progress  # noqa: PLC0415
 
     from components.deployment import load  # noqa: PLC0415
-    from components.deployment.image_files import check_outputs, find_images, predict_files  # noqa: PLC0415
+    from components.deployment.image_files import check_outputs, find_cases, predict_files  # noqa: PLC0415
     from components.deployment.runtime import BadImageError  # noqa: PLC0415
 
     predictor = load(bundle, threads=threads, batch=batch, tta=tta)
     try:
-        found = find_images(images)
+        found = find_cases(images, int(predictor.about["input"].get("files", 1)))
         check_outputs(found, out, probabilities=probabilities, overwrite=overwrite)
         total = len(found)
     except BadImageError as error:

@@ -1,6 +1,5 @@
 """What a bundle's `predict` cannot do with the files that a study trains on; known before any training."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from components.data.folder.pairs import Pair, find_pairs
@@ -13,12 +12,10 @@ def read_pairs(config: DataConfig) -> list[Pair]:
     return [] if config.root is None else find_pairs(Path(config.root), config.images, config.masks)
 
 
-def why_not_served(config: DataConfig, pairs: Iterable[Pair]) -> str | None:
+def why_not_served(config: DataConfig) -> str | None:
     """Why `predict` cannot take the files that were trained on; None where it can."""
     if config.root is None:
         return "the data come from a function of the study (data.build) and have no files"
-    if any(pair.more for pair in pairs):
-        return "each image has one file per channel, and predict takes one file an image"
     return None
 
 
@@ -28,11 +25,9 @@ def serving_notes(config: DataConfig) -> list[str]:
     Args:
         config: the section `data`, of a folder or a function.
     """
-    pairs = read_pairs(config)
-    why = why_not_served(config, pairs)
+    why = why_not_served(config)
     if why is not None:
-        kind = "with all channels" if config.root else "as that function scales them"
-        return [f"predict   a bundle of this study cannot serve such files: {why}. Hint: give it NPY arrays {kind}."]
-    if any(suffix_of(pair.image) in VOLUMES for pair in pairs):
+        return [f"predict   {why}, so that a bundle reads none of them. Hint: give it .npy files scaled as they are."]
+    if any(suffix_of(pair.image) in VOLUMES for pair in read_pairs(config)):
         return ["predict   a bundle of this study needs nibabel for such files, which segtune[medical] installs."]
     return []

@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from components.deployment.runtime import BadImageError, Predictor, RefusedBundleError
-from components.image_reader import SUFFIXES, VOLUMES, Placement, find_image_files, read_pixels, suffix_of, turned_back
+from components.image_reader import (
+    SUFFIXES,
+    VOLUMES,
+    Placement,
+    find_image_files,
+    read_pixels,
+    split_channels,
+    suffix_of,
+    turned_back,
+)
 
 Array = npt.NDArray[Any]
 _PROBABILITIES = "_probabilities.npy"
@@ -75,11 +84,31 @@ def find_images(given: Sequence[Path]) -> dict[Path, Path]:
     return {file: stem for stem, file in found.items()}
 
 
-def check_outputs(images: dict[Path, Path], out: Path, *, probabilities: bool = False, overwrite: bool = False) -> None:
+def find_cases(given: Sequence[Path], files: int = 1) -> dict[tuple[Path, ...], Path]:
+    """As `find_images`, of images with so many files each: those whose names end in `_0000`, `_0001`, … are one.
+
+    Raises:
+        BadImageError: as `find_images`; or names do not end so.
+    """
+    images = find_images(given)
+    if files == 1:
+        return {(file,): stem for file, stem in images.items()}
+    cases = split_channels({str(stem): file for file, stem in images.items()})
+    if not cases:
+        raise BadImageError(
+            f"{next(iter(images))}: the network was trained on {files} files per image, one per channel. "
+            "Hint: end their names in _0000, _0001, … as those of the training do."
+        )
+    return {tuple(found): Path(stem) for stem, found in cases.items()}
+
+
+def check_outputs(
+    images: dict[tuple[Path, ...], Path], out: Path, *, probabilities: bool = False, overwrite: bool = False
+) -> None:
     """Make sure that nothing of the user's is overwritten, before anything is written.
 
     Args:
-        images: as `find_images` gives them.
+        images: as `find_cases` gives them.
         out: folder for the masks.
         probabilities: whether they are written too.
         overwrite: whether files that are there may be replaced; an image that is read never is.
@@ -87,10 +116,10 @@ def check_outputs(images: dict[Path, Path], out: Path, *, probabilities: bool = 
     Raises:
         BadImageError: a mask would replace an image that is read, or without `overwrite` any file.
     """
-    inputs = {file.resolve() for file in images}
+    inputs = {file.resolve() for files in images for file in files}
     endings = (".png", ".npy", ".nii.gz", *([_PROBABILITIES] if probabilities else []))
     there = []
-    for file, stem in images.items():
+    for (file, *_), stem in images.items():
         written = (".nii.gz",) if suffix_of(file) in VOLUMES else (".png", ".npy")
         for ending in (ending for ending in endings if ending in (*written, _PROBABILITIES)):
             place = (out / stem).with_name(f"{stem.name}{ending}")
@@ -128,15 +157,17 @@ def predict_files(
         What was wrong with each image that was not done.
 
     Raises:
-        BadImageError: see `find_images` and `check_outputs`.
+        BadImageError: see `find_cases` and `check_outputs`.
     """
-    images = find_images(given)
+    count = int(predictor.about["input"].get("files", 1))
+    images = find_cases(given, count)
     check_outputs(images, out, probabilities=probabilities, overwrite=overwrite)
     wrong: dict[Path, str] = {}
     waiting: list[_Read] = []
-    for done, (file, stem) in enumerate(images.items(), start=1):
+    for done, (files, stem) in enumerate(images.items(), start=1):
+        file = files[0]
         try:
-            waiting.append(_Read(file, out / stem, *read_pixels(file)))
+            waiting.append(_Read(file, out / stem, *_read_case(files, count)))
         except Exception as error:  # noqa: BLE001 - whatever one file leads to, the others are done
             wrong[file] = _said(error)
         while waiting and (done == len(images) or not _may_wait(waiting, predictor.batch)):
@@ -145,7 +176,20 @@ def predict_files(
             del waiting[: len(alike)], alike
         if step is not None:
             step(done, len(images))
-    return {file: wrong[file] for file in images if file in wrong}
+    return {file: wrong[file] for file, *_ in images if file in wrong}
+
+
+def _read_case(files: tuple[Path, ...], count: int) -> tuple[Array, Placement | None]:
+    """The image of a case, and how it lay; the channels of several files lie behind its axes."""
+    if len(files) != count:
+        raise BadImageError(f"found {len(files)} of {count} channel files ({', '.join(file.name for file in files)}).")
+    read = [read_pixels(file) for file in files]
+    if count == 1:
+        return read[0]
+    if len({array.shape for array, _ in read}) > 1:
+        shapes = ", ".join("×".join(map(str, array.shape)) for array, _ in read)
+        raise BadImageError(f"its channel files have different sizes: {shapes}.")
+    return np.stack([array for array, _ in read], axis=-1), read[0][1]
 
 
 @dataclass(frozen=True)

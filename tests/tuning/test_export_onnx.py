@@ -10,6 +10,8 @@ import torch
 
 from components.deployment import load, load_model, write_onnx
 from components.deployment.carried import write_predictor
+from components.deployment.image_files import predict_files
+from components.deployment.runtime import BadImageError
 from tests.folders import channel_folder, png_folder
 from tuning import Study, StudyConfig
 from tuning.errors import ExportError
@@ -88,8 +90,8 @@ def test_a_carried_reader_that_reads_files_otherwise_is_refused(
         write_predictor(folder)
         place = folder / "predict.py"
         source = place.read_text()
-        assert source.count("*read_pixels(file)") == 1
-        place.write_text(source.replace("*read_pixels(file)", "read_pixels(file)[0][::-1], None"))
+        assert source.count("*_read_case(files, count)") == 1
+        place.write_text(source.replace("*_read_case(files, count)", "read_pixels(file)[0][::-1], None"))
 
     monkeypatch.setattr("tuning.export.exporting.write_predictor", write_upside_down)
     expected = (
@@ -169,10 +171,11 @@ def test_an_unknown_format_is_refused(study: Path, tmp_path: Path) -> None:
         export_trial(study, tmp_path / "out", formats=("tflite",))
 
 
-def test_files_of_channels_are_compared_as_arrays_only(tmp_path: Path) -> None:
+def test_files_of_channels_are_one_case_for_the_gate_and_for_predict(tmp_path: Path) -> None:
+    root = channel_folder(tmp_path / "data")
     settings = {
         "name": "channels",
-        "data": {"root": str(channel_folder(tmp_path / "data"))},
+        "data": {"root": str(root)},
         "training": {"epochs": 1, "batch": 2},
         "search": {"trials": 1, "baselines": False},
         "scheduler": {"type": "none"},
@@ -180,6 +183,13 @@ def test_files_of_channels_are_compared_as_arrays_only(tmp_path: Path) -> None:
     Study(StudyConfig.load(settings), tmp_path / "study").run()
     export = export_trial(tmp_path / "study", tmp_path / "out", formats=("onnx",))
     assert export.parity is not None
-    assert export.parity["files"]["cases"] == []
-    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
-    assert "Only arrays were compared, no files: each image has one file per channel" in card
+    assert export.parity["files"]["cases"]
+    cases = {file.name[: file.name.rindex("_")] for file in (root / "images").iterdir()}
+    (lost,) = (root / "images").glob(f"{min(cases)}_0001.*")
+    lost.rename(tmp_path / lost.name)
+    predictor = load(tmp_path / "out")
+    wrong = predict_files(predictor, [root / "images"], tmp_path / "masks")
+    assert [said for said in wrong.values() if "found 1 of 2 channel files" in said] == list(wrong.values())
+    assert {path.stem for path in (tmp_path / "masks").iterdir()} == cases - {min(cases)}
+    with pytest.raises(BadImageError, match=r"trained on 2 files per image, one per channel. Hint: end their names"):
+        predict_files(predictor, [next((root / "masks").iterdir())], tmp_path / "other")

@@ -24,6 +24,7 @@ def describe(record: dict[str, Any], handover: Handover) -> dict[str, Any]:
         "input": {
             "channels": data["channels"],
             "axes": _axes(data),
+            "files": data.get("files_per_image", 1),
             "order": "B, C, *spatial; channels as stored, colours red, green, blue",
             "normalize": settings["data"]["normalize"] if settings["data"]["root"] else None,
             "orientation": data.get("orientation", {}).get("used"),

@@ -1,5 +1,6 @@
 """Lets a bundle's own `predict.py` predict files of the validation split, and compares with the study's validation."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,6 +31,9 @@ MOST_PIXELS = 1e-3  # of a case; PyTorch and onnxruntime round differently, and 
 MOST_DICE_CHANGE = 1e-3
 _CASES = 3
 
+_FEW_PIXELS = 2  # that may flip in a small image, whose share and Dice one pixel changes by much
+_CHANNEL = re.compile(r"_\d{4}$")
+
 Mask = npt.NDArray[np.uint8]
 
 
@@ -41,13 +45,13 @@ def check_files(folder: Path, source: Source) -> dict[str, Any]:
         source: the trial's settings and data.
 
     Returns:
-        `cases`, each with its `case`, `file`, share of pixels that `differ`, and `dice` in the `study` and of the
-        `bundle`; the `largest` share; the `limits`; and `only_arrays`, why no file was compared, or None.
+        `cases`, each with its `case`, `file`, share and number of `pixels` that `differ`, and `dice` in the `study` and
+        of the `bundle`; the `largest` share; the `limits`; and `only_arrays`, why no file was compared, or None.
 
     Raises:
         ExportError: a mask is missing, or is not that of the study's validation; names the case.
     """
-    pairs, why = _files_of(source)
+    pairs, why = _files_of(folder, source)
     limits = {"differ": MOST_PIXELS, "dice": MOST_DICE_CHANGE}
     if not pairs:
         return {"cases": [], "largest": None, "limits": limits, "only_arrays": why}
@@ -69,6 +73,7 @@ def check_files(folder: Path, source: Source) -> dict[str, Any]:
                     "case": pair.stem,
                     "file": pair.image.name,
                     "differ": float((ours != theirs).mean()),
+                    "pixels": int((ours != theirs).sum()),
                     "dice": {
                         "study": hard_dice(theirs[None], truth[None], output),
                         "bundle": hard_dice(ours[None], truth[None], output),
@@ -92,7 +97,8 @@ def refuse_other_masks(cases: list[dict[str, Any]]) -> None:
     scored = [case["dice"] for case in cases if None not in case["dice"].values()]
     change = abs(float(np.mean([dice["bundle"] - dice["study"] for dice in scored]))) if scored else 0.0
     worst = max(cases, key=lambda case: float(case["differ"]))
-    if worst["differ"] <= MOST_PIXELS and change <= MOST_DICE_CHANGE:
+    alike = worst["differ"] <= MOST_PIXELS and change <= MOST_DICE_CHANGE
+    if alike or sum(case["pixels"] for case in cases) <= _FEW_PIXELS:
         return
     study, bundle = (
         "undefined" if (dice := worst["dice"][name]) is None else f"{dice:.4f}" for name in ("study", "bundle")
@@ -104,26 +110,33 @@ def refuse_other_masks(cases: list[dict[str, Any]]) -> None:
     )
 
 
-def _files_of(source: Source) -> tuple[dict[int, Pair], str]:
+def _files_of(folder: Path, source: Source) -> tuple[dict[int, Pair], str]:
     """Validation cases by their place in the split, no two with a mask of one name; or why there are none."""
     config = source.settings.data
     by_stem = {pair.stem: pair for pair in read_pairs(config)}
-    if why := why_not_served(config, by_stem.values()):
+    if why := why_not_served(config):
         return {}, why
+    size = read_bundle(folder).get("onnx", {}).get("fixed_size")
     chosen: dict[int, Pair] = {}
     for index, case in enumerate(source.data.val.cases):
-        if len(chosen) < _CASES and _stem(by_stem[case].image) not in map(_stem, (p.image for p in chosen.values())):
-            chosen[index] = by_stem[case]
-    return chosen, ""
+        pair, fits = by_stem[case], size is None or list(source.data.val.images[index].shape[1:]) == list(size)
+        if len(chosen) < _CASES and fits and _name(pair) not in map(_name, chosen.values()):
+            chosen[index] = pair
+    return chosen, "" if chosen else "the network takes one size, into which no image of the validation split fits"
 
 
-def _stem(image: Path) -> str:
-    return image.name[: len(image.name) - len(suffix_of(image))]
+def _name(pair: Pair) -> str:
+    """Of the mask that is written, without its suffix."""
+    return _CHANNEL.sub("", _stem(pair.image)) if pair.more else _stem(pair.image)
+
+
+def _stem(file: Path) -> str:
+    return file.name[: len(file.name) - len(suffix_of(file))]
 
 
 def _bundle_masks(folder: Path, pairs: dict[int, Pair], place: Path) -> dict[int, Mask]:
     """What `predict.py` writes, in a process of its own."""
-    files = [str(pair.image.resolve()) for pair in pairs.values()]
+    files = [str(file.absolute()) for pair in pairs.values() for file in pair.images]
     command = [sys.executable, "-B", str((folder / PREDICT).resolve()), *files, "--out", str(place / "masks")]
     result = subprocess.run(  # noqa: S603 - the bundle's own predictor
         command, capture_output=True, text=True, errors="replace", check=False, cwd=place
@@ -132,7 +145,7 @@ def _bundle_masks(folder: Path, pairs: dict[int, Pair], place: Path) -> dict[int
         said = result.stderr.strip().rpartition("\n")[2] or f"exit status {result.returncode}"
         raise ExportError(f"the bundle's {PREDICT} does not predict files of the validation split: {said}")
     written = {_stem(path): path for path in find_image_files(place / "masks")}
-    return {index: _read_mask(written[_stem(pair.image)]) for index, pair in pairs.items()}
+    return {index: _read_mask(written[_name(pair)]) for index, pair in pairs.items()}
 
 
 def _read_mask(path: Path) -> Mask:

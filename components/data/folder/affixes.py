@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})$", re.DOTALL)
 _SIGNS = "_-. "
 _KNOWN = re.compile(
     r"[_\-. ]?(masks?|seg|segs|segmentations?|segmented|gt|ground_?truth|labels?|lbl|annotations?|annotated|manual\d?|"
@@ -35,17 +34,6 @@ class Affix:
         """A stem without it."""
         folder, slash, name = stem.rpartition("/")
         return folder + slash + (name[len(self.text) :] if self.leads else name[: len(name) - len(self.text)])
-
-
-def split_channels(files: Mapping[str, Path]) -> dict[str, list[Path]]:
-    """Files of each case where all stems end in `_` and four digits, in the order of these; else nothing."""
-    cases: dict[str, list[Path]] = {}
-    for stem in sorted(files):
-        match = _CHANNEL.match(stem)
-        if match is None:
-            return {}
-        cases.setdefault(match[1], []).append(files[stem])
-    return cases
 
 
 def shared_affixes(images: Collection[str], masks: Collection[str]) -> tuple[Affix, Affix] | None:

@@ -72,10 +72,12 @@ class Folder:
         return found if len(found) == len(stems) else ()
 
     def _facts(self, used: set[str]) -> dict[str, Any]:
+        files = max(len(case.pair.images) for case in self.cases.values())
         types, smallest, largest = zip(*(case.stored for case in self.cases.values()), strict=True)
         return {
             "mask_values": list(self.classes.values),
             "mask_meaning": [self.classes.describe(), *self.notes],
+            **({"files_per_image": files} if files > 1 else {}),
             "stored_types": sorted(set(types)),
             "stored_range": [min(smallest), max(largest)],
             "unused_cases": len(self.cases.keys() - used),

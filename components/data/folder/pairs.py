@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.folder.affixes import shared_affixes, split_channels, without_affixes
+from components.data.folder.affixes import shared_affixes, without_affixes
 from components.data.folder.names import stem_of
 from components.data.folder.problems import Problems
-from components.image_reader import SUFFIXES, find_image_files, is_image_file
+from components.image_reader import SUFFIXES, find_image_files, is_image_file, split_channels
 
 Files = dict[str, Path]
 
