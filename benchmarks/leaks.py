@@ -1,4 +1,4 @@
-"""What a study of many trials holds and leaves behind: files, threads, memory, processes, shared memory, temporary folders.
+"""What a study of many trials holds and leaves: files, threads, memory, processes, shared memory, temporary files.
 
 One study runs to its end; another is killed with SIGKILL in its midst and resumed. All of it is counted from outside.
 

@@ -88,14 +88,29 @@ def rewrite_lines(path: Path, entries: Iterable[Row]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace the file by this text, atomically and durably."""
+    """Replace the file by this text, atomically and durably.
+
+    Raises:
+        OSError: it cannot be written; names the file, also on a full disk, and leaves nothing.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)  # left by a kill, or a link to somebody else's file
-    with temporary.open("x", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise named(error, path) from error
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """An error that names a file; a write to a full disk names none itself."""
+    if error.filename is not None or error.errno is None:
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def cut_torn_tail(path: Path) -> bytes:

@@ -76,6 +76,7 @@ def report(
 ) -> None:
     """Report a study, or compare several, while they run and after; by default as an HTML file in the (first) study."""
     del debug
+    from components.json_lines import replace_text  # noqa: PLC0415
     from reports.tables import readable_studies  # noqa: PLC0415
 
     if settings:
@@ -96,7 +97,7 @@ def report(
         if to is None:
             typer.echo(text, nl=False)
         else:
-            to.write_text(text, encoding="utf-8")
+            replace_text(to, text)
             typer.echo(f"written: {to}", err=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from components.data.folder.labels import Classes
 from components.data.folder.survey import Survey, survey_folder
 from components.image_reader import suffix_of
+from components.json_lines import replace_text
 from tuning.duration import seconds_of
 from tuning.errors import StudyConfigError
 from tuning.proposals import Crop, propose_crop, propose_foreground
@@ -42,7 +43,7 @@ def init_study(folder: Path, file: Path | None = None, budget: str | None = None
     _check_groups(survey)
     text = describe_study(survey, Path(os.path.relpath(folder.absolute(), file.absolute().parent)), budget)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    replace_text(file, text)
     return file
 
 

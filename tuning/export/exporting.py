@@ -18,6 +18,7 @@ from components.deployment.bundle import METRICS, WEIGHTS
 from components.deployment.card import CARD, card_text
 from components.deployment.carried import write_predictor, write_sums
 from components.deployment.onnx_file import require_exporter
+from components.json_lines import named
 from components.references import masked
 from components.training.named import trained_mirrored
 from tuning.config import StudyConfig
@@ -214,6 +215,8 @@ def _export(study: StudyDirectory, folder: Path, make: Callable[[Path], Handover
         else:
             export = _write(unfinished, folder, record, handover, form)
         unfinished.rename(folder)
+    except OSError as error:
+        raise named(error, folder) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.rmtree(copies, ignore_errors=True)
