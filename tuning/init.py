@@ -127,6 +127,11 @@ def _budget_lines(survey: Survey, budget: str) -> list[str]:
         "training:",
         "  recipe: standard      # network, optimiser, schedule, augmentation; small, strong, nnunet_like are others",
         *([] if axes < _VOLUME else [f"  batch: {_BATCH[axes]}"]),
+        *(
+            ["  mirror: [0]           # left and right are alike, front and back are not; [] where left is a class"]
+            if all(case.grid for case in survey.cases)
+            else []
+        ),
         *_crop_lines(survey),
         "",
         "search:",

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from components.errors import InvalidInputError
-from tests.folders import png_folder, tiff_folder
+from tests.folders import png_folder, tiff_folder, volume_folder
 from tuning.checks import check_study
 from tuning.data import load_data
 from tuning.errors import StudyConfigError
@@ -62,6 +62,14 @@ def test_other_folder_names_sizes_split_and_groups_are_seen(tmp_path: Path) -> N
     (root / "split.json").write_text('{"train": ["case_0", "case_1"], "val": ["case_2"]}')
     config = read_study_file(init_study(root, tmp_path / "split.yaml")).load()
     assert (config.data.split, config.data.ratio) == ("split.json", None)
+
+
+def test_volumes_that_say_how_they_lie_are_mirrored_from_left_to_right_only(tmp_path: Path) -> None:
+    file = init_study(volume_folder(tmp_path / "volumes"), tmp_path / "study.yaml", "30m")
+    config = read_study_file(file).load()
+    assert (config.training.recipe, config.training.mirror, config.scheduler.type) == ("standard", [0], "race")
+    config = read_study_file(init_study(png_folder(tmp_path / "discs"), tmp_path / "other.yaml", "30m")).load()
+    assert config.training.mirror is None
 
 
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
