@@ -58,9 +58,10 @@ def export(
         raise typer.BadParameter(f"found {' and '.join(named)}; say one of them.")
     if average != "best" and (finalist or all_finalists or ensemble):
         raise typer.BadParameter(f"{named[0]} hands over best checkpoints; found --average {average}.")
+    number = _trial_number(trial)
     if dry_run:
         several = finalist or all_finalists or ensemble
-        _dry_run(directory, folder, trial=None if several else trial, every=all_finalists, ensemble=ensemble)
+        _dry_run(directory, folder, several=several, number=number, every=all_finalists, ensemble=ensemble)
         return
     make_working_directory_importable()
     move(directory, settings)
@@ -74,19 +75,19 @@ def export(
     elif finalist:
         exports = iter([export_finalist(directory, folder, **form)])
     else:
-        exports = iter([export_trial(directory, folder, _trial_number(trial), average=average, **form)])
+        exports = iter([export_trial(directory, folder, number, average=average, **form)])
     for done in exports:
         for line in done.lines():
             typer.echo(line)
 
 
-def _dry_run(directory: Path, folder: Path, *, trial: str | None, every: bool, ensemble: bool) -> None:
+def _dry_run(directory: Path, folder: Path, *, several: bool, number: int | None, every: bool, ensemble: bool) -> None:
     from tuning.export.dry_run import describe_finalists, describe_trial  # noqa: PLC0415
 
-    if trial is None:
+    if several:
         lines = describe_finalists(directory, every=every, ensemble=ensemble)
     else:
-        lines = describe_trial(directory, _trial_number(trial))
+        lines = describe_trial(directory, number)
     for line in [*lines, f"to        {folder}{', which exists already' if folder.exists() else ''}"]:
         typer.echo(line)
 
