@@ -69,6 +69,9 @@ class TrivialTask:
     def steps(self, config: StudyConfig) -> int | None:
         """A trivial task has none."""
 
+    def keep(self, study: StudyDirectory) -> None:
+        """Nothing."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None."""
         del settings, checkpoint, epoch

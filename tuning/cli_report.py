@@ -168,9 +168,12 @@ def _load(study: "StudyTables", *, asked: bool) -> "Sequence[SegmentationData]":
     from tuning.config import DataConfig  # noqa: PLC0415
     from tuning.data import describe_data, load_data  # noqa: PLC0415
     from tuning.dotted import make_working_directory_importable  # noqa: PLC0415
+    from tuning.pictures import read_pictures  # noqa: PLC0415
     from tuning.recorded import recorded_settings  # noqa: PLC0415
 
     code = _foreign_code(study)
+    if code and not asked and (kept := read_pictures(study.directory)):
+        return kept
     if code and not asked:
         raise InvalidInputError(
             f"{code}, which the study names, makes its images, and a report runs no code of a study. "

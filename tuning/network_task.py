@@ -20,6 +20,8 @@ from tuning.checks import check_study, network_notes
 from tuning.config import StudyConfig
 from tuning.data import Folds, data_warnings, describe_data
 from tuning.fold import FoldTraining
+from tuning.pictures import keep_pictures
+from tuning.record import StudyDirectory
 from tuning.serving import serving_notes
 from tuning.store import TuneStore
 from tuning.task import Epoch, Wanted
@@ -66,6 +68,11 @@ class NetworkTask:
         """Of the first fold, whose cases are as many as those of any other."""
         training = config.training
         return None if training.steps else math.ceil(len(self.folds[0].train) / (training.batch * training.accumulate))
+
+    def keep(self, study: StudyDirectory) -> None:
+        """The validation cases of data that a function makes; those of a folder can be read again."""
+        if study.read()["settings"]["data"].get("build") is not None:
+            keep_pictures(study, self.folds)
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """As validation scores a network, in the trial's precision; over mirrored images where finalists want it."""

@@ -82,6 +82,9 @@ class ScriptTask:
     def steps(self, config: StudyConfig) -> int | None:
         """Only the script knows."""
 
+    def keep(self, study: StudyDirectory) -> None:
+        """Nothing: only the script knows its data."""
+
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """None: only the script knows its test data."""
         del settings, checkpoint, epoch

@@ -158,6 +158,7 @@ class Study:
                 usual = given_trials(config.retrain)
             changed = open_directory(self.directory, config, task.describe())
             note_moves(self.directory, changed)
+            task.keep(self.directory)
             note_killed(self.directory)
             journal = open_journal_exclusively(self.directory)
             if retry_failed:

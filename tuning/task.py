@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from search_spaces import Baseline, Space
 from tuning.config import StudyConfig
+from tuning.record import StudyDirectory
 from tuning.store import TuneStore
 
 Wanted = bool | Sequence[str]  # baselines: the usual ones, none, or some by name
@@ -50,6 +51,9 @@ class Task(Protocol):
 
     def steps(self, config: StudyConfig) -> int | None:
         """Steps that pass once over the training cases; None where their number is settled, or unknown."""
+
+    def keep(self, study: StudyDirectory) -> None:
+        """Keep in the study what its report shows and nothing but the study's own code could make again."""
 
     def test_scores(self, settings: StudyConfig, checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
         """What each test case scores with a checkpoint of a trial, a row for each class.

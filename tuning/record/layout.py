@@ -180,6 +180,11 @@ class StudyDirectory:
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
     @property
+    def pictures(self) -> Path:
+        """Validation cases for the report, where only the study's own code can make them."""
+        return file_in(self.root, self.root / "pictures.npz")
+
+    @property
     def moved_file(self) -> Path:
         """Where data, weights or a script have gone since the study was made."""
         return file_in(self.root, self.root / "moved.jsonl")
