@@ -60,7 +60,7 @@ def _read(path: Path) -> list[SegmentationData]:
     found: list[SegmentationData] = []
     if os.path.getsize(path) > 2 * _MOST_BYTES:  # noqa: PTH202 - of an untrusted file, before it is opened
         raise ValueError("too large")
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
         while (number := str(len(found))) in kept:
             about = json.loads(str(kept[number]))
             cases = range(len(about["cases"]))
