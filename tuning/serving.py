@@ -15,7 +15,7 @@ def read_pairs(config: DataConfig) -> list[Pair]:
 def why_not_served(config: DataConfig) -> str | None:
     """Why `predict` cannot take the files that were trained on; None where it can."""
     if config.root is None:
-        return "the data come from a function of the study (data.build) and have no files"
+        return "the data come from a function (data.build) and have no files"
     return None
 
 
@@ -27,7 +27,7 @@ def serving_notes(config: DataConfig) -> list[str]:
     """
     why = why_not_served(config)
     if why is not None:
-        return [f"predict   {why}, so that a bundle reads none of them. Hint: give it .npy files scaled as they are."]
+        return [f"predict   {why}: a bundle takes .npy arrays, scaled as they are."]
     if any(suffix_of(pair.image) in VOLUMES for pair in read_pairs(config)):
         return ["predict   a bundle of this study needs nibabel for such files, which segtune[medical] installs."]
     return []

@@ -20,7 +20,7 @@ def test_files_that_predict_takes_need_no_line(tmp_path: Path) -> None:
 
 def test_a_function_of_the_study_has_no_files() -> None:
     (line,) = serving_notes(DataConfig(build="somewhere:data"))
-    assert "(data.build) and have no files, so that a bundle reads none of them. Hint: give it .npy files" in line
+    assert "(data.build) and have no files: a bundle takes .npy arrays, scaled as they are." in line
 
 
 def test_volumes_need_nibabel(tmp_path: Path) -> None:
@@ -35,4 +35,4 @@ def test_it_is_said_before_training(tmp_path: Path, command: str) -> None:
     name, *options = command.split()
     shown = CliRunner().invoke(app, [name, str(file), *options])
     assert shown.exit_code == 0, shown.output
-    assert "predict the data come from a function of the study" in " ".join(shown.output.split())
+    assert "predict the data come from a function (data.build)" in " ".join(shown.output.split())
