@@ -181,6 +181,6 @@ def test_a_budget_beside_an_end_of_its_own_is_refused(study_config: Callable[...
 def test_a_dry_run_says_what_a_budget_would_become(study_config: Callable[..., StudyConfig], folder: Path) -> None:
     lines = dry_run(study_config(search={"budget": "1h"}), folder).plan.lines
     (budget,) = [line for line in lines if line.startswith("budget")]
-    assert budget.startswith("budget    59 min 48 s: a full training has ")
+    assert budget.startswith("budget    59 min 52 s: a full training has ")
     assert "1 baseline gets one; up to " in budget
     assert not folder.exists()
