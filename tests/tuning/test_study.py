@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,10 +14,14 @@ import pytest
 from ray.tune.execution.tune_controller import TuneController
 
 from components.checkpoints import verify_checkpoint
-from reports import epochs_table, load_trials
+from components.errors import InvalidInputError
+from reports import StudyTables, epochs_table, load_trials
+from reports.summary import status_lines
+from tests.folders import png_folder
 from tests.tunes_record import tunes_best
 from tuning import Study, StudyConfig
 from tuning.errors import StudyBusyError, StudyConfigError, StudyMismatchError, StudyPlaceError
+from tuning.listener import Listener
 from tuning.lock import study_lock
 from tuning.record import Journal, StudyDirectory, TrialEntry, open_journal
 
@@ -277,3 +282,42 @@ def test_a_space_over_no_setting_is_refused_before_anything_starts(
     with pytest.raises(StudyConfigError, match=message):
         Study(study_config(search={"space": space}), folder).run()
     assert not (folder / "study.yaml").exists()
+
+
+def test_a_clock_that_was_set_back_by_a_day_changes_nothing(study_config: Make, tmp_path: Path) -> None:
+    whole = Study(study_config(), tmp_path / "whole").run().trials
+    cut = Study(study_config(stop={"epochs": 9}), tmp_path / "cut").run()
+    assert cut.stopped.startswith("stop.epochs")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    for path in (tmp_path / "cut").rglob("*"):  # what was written before is of tomorrow
+        if path.name in ("attempts.jsonl", "study.yaml", "journal.log"):
+            path.write_text(path.read_text().replace(f"{datetime.now(UTC):%Y-%m-%d}", f"{tomorrow:%Y-%m-%d}"))
+        os.utime(path, (tomorrow.timestamp(), tomorrow.timestamp()))
+    again = Study(study_config(stop={"minutes": 30}), tmp_path / "cut").run()
+    assert not again.stopped
+    assert {(trial.number, trial.state) for trial in again.trials if trial.number < 0} == {
+        (trial.number, trial.state) for trial in whole if trial.number < 0
+    }
+    assert status_lines(StudyTables(tmp_path / "cut"), running=False)
+
+
+def test_a_file_that_goes_while_the_study_runs_is_missed_only_when_it_is_read_again(tmp_path: Path) -> None:
+    class Removes(Listener):
+        def epoch_done(self, number: int, row: dict[str, Any]) -> None:
+            del number, row
+            (root / "images" / "case_1.png").unlink(missing_ok=True)
+
+    root = png_folder(tmp_path / "data")
+    settings = {
+        "name": "discs",
+        "data": {"root": str(root)},
+        "training": {"epochs": 2, "batch": 2},
+        "search": {"trials": 2, "baselines": False},
+        "scheduler": {"type": "none"},
+    }
+    config = StudyConfig.load(settings)
+    assert {trial.state for trial in Study(config, tmp_path / "study").run(Removes()).trials} == {"complete"}
+    for study in (Study(config, tmp_path / "study"), Study.open(tmp_path / "study")):
+        with pytest.raises(InvalidInputError, match=r"masks/case_1\.png: no image of this stem"):
+            study.extend(1)
+    assert len(Study.open(tmp_path / "study").results()) == 2
