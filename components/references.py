@@ -11,7 +11,10 @@ from typing import Any
 from components.errors import InvalidInputError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PASSWORD = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@?#]*:)(?P<password>[^/\s@]+)(?=@)")
+# All parts are bounded, as the text may be megabytes that a trial has raised.
+_PASSWORD = re.compile(
+    r"(?P<before>(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#]{0,200}:)(?P<password>[^/\s@]{1,500})(?=@)"
+)
 _SHORTEST = 4  # characters; a shorter value stands in too many texts by chance
 _resolved: dict[str, str] = {}
 
@@ -65,7 +68,9 @@ def masked(value: Any) -> Any:
     if isinstance(value, str):
         for secret, reference in _resolved.items():
             value = value.replace(secret, reference)
-        return _PASSWORD.sub(lambda match: match["before"] + _shown(match["password"]), value)
+        return (
+            _PASSWORD.sub(lambda match: match["before"] + _shown(match["password"]), value) if "://" in value else value
+        )
     if isinstance(value, Mapping):
         return {name: masked(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
