@@ -1,8 +1,13 @@
 """Secrets come from the environment by reference: recorded as the reference, found nowhere, shown nowhere."""
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ import yaml
 from components.errors import InvalidInputError
 from components.references import masked, resolve
 from reports import load_trials
-from tests.commands import segtune_here
+from tests.commands import ROOT, segtune_here
 from tests.conftest import small_settings
 from tests.toys import tiny_data
 from tuning import Study, StudyConfig
@@ -55,52 +60,47 @@ def test_a_password_in_a_setting_is_refused_before_it_is_recorded(settings: dict
         StudyConfig.load(small_settings(**settings))
 
 
-def test_no_file_of_a_study_holds_the_secret_nor_does_a_session_of_ray(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CANARY", CANARY)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    (tmp_path / "temporary").mkdir()
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For temporary files, with room for the path of a socket."""
+    with tempfile.TemporaryDirectory(prefix="s-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_no_file_of_a_study_holds_the_secret_nor_does_a_session_of_ray(tmp_path: Path, short_folder: Path) -> None:
     settings = small_settings(
         data={"build": "tests.tuning.test_secrets:data_with_password", "arguments": {"password": "${CANARY}"}},
         search={"trials": 1, "baselines": False},
         storage={"url": f"sqlite:///{tmp_path}/${{CANARY}}.db"},
     )
-    sessions: list[Path] = []
-    monkeypatch.setattr("tuning.engine.ray_folder", lambda: watched(ray_folder(), sessions))
-    study = tmp_path / "study"
-    Study(StudyConfig.load(settings), study).run()
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(settings))
+    temporary, study = short_folder, tmp_path / "study"
+    environment = os.environ | {"CANARY": CANARY, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tuning"]
+    run = subprocess.Popen([*command, "run", str(tmp_path / "study.yaml"), "--dir", str(study)], env=environment)
+    modes, logs = set(), set()
+    while run.poll() is None:
+        for session in temporary.glob("segtune-ray-*"):
+            with contextlib.suppress(OSError):  # it is being removed
+                modes.add(session.stat().st_mode & 0o777)
+                logs |= {path.name for path in session.glob("session_2*/logs/*")}
+                assert not files_with(session, CANARY)
+        time.sleep(0.5)
+    assert run.returncode == 0
+    assert modes == {0o700}
+    assert logs
+    assert not list(temporary.glob("segtune-*"))
     assert (tmp_path / f"{CANARY}.db").exists()
-    assert not sessions[0].exists()
-    assert not files_with(study, CANARY)
     assert yaml.safe_load((study / "study.yaml").read_text())["settings"]["data"]["arguments"] == {
         "password": "${CANARY}"
     }
-    report = segtune_here("report", str(study), "--no-images")
-    assert report.returncode == 0, report.stderr
-    assert CANARY not in report.stdout + report.stderr
-    out = segtune_here("export", str(study), "--format", "safetensors", "--to", str(tmp_path / "out"))
-    assert out.returncode == 0, out.stderr
+    for words in (("report", "--no-images"), ("export", "--format", "safetensors", "--to", str(tmp_path / "out"))):
+        done = subprocess.run(
+            [*command, words[0], str(study), *words[1:]], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert CANARY not in done.stdout + done.stderr
     assert not [*files_with(study, CANARY), *files_with(tmp_path / "out", CANARY)]
-
-
-class watched:  # noqa: N801 - a context, in the place of a function
-    """A folder of a session whose mode and files are looked at before it is removed."""
-
-    def __init__(self, inner: Any, seen: list[Path]) -> None:
-        self._inner, self._seen = inner, seen
-
-    def __enter__(self) -> Path:
-        folder: Path = self._inner.__enter__()
-        self._seen.append(folder)
-        assert folder.stat().st_mode & 0o777 == 0o700
-        return folder
-
-    def __exit__(self, *error: object) -> None:
-        assert list(self._seen[-1].glob("session_*/logs/*"))
-        assert not files_with(self._seen[-1], CANARY)
-        self._inner.__exit__(*error)
 
 
 def test_folders_that_killed_sessions_left_are_removed_and_those_that_live_stay(
