@@ -12,12 +12,13 @@ from filelock import FileLock, Timeout
 from tuning.socket_paths import OF_RAY, socket_root
 
 _PREFIX = "segtune-ray-"
+_INNER = "r"  # Ray lets everybody into the folder that it is given, but not into the one around it
 _LOCK = "lock"  # held by the process whose session it is; the kernel gives it back when that dies
 
 
 @contextmanager
 def ray_folder() -> Iterator[Path]:
-    """Make a folder for Ray's sockets and logs, and remove it at the end; those that a kill left are removed first.
+    """A folder for Ray to make, for its sockets and logs; removed at the end, and those that a kill left first.
 
     Raises:
         OSError: it cannot be made.
@@ -28,7 +29,7 @@ def ray_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     try:
         with FileLock(folder / _LOCK):
-            yield folder
+            yield folder / _INNER
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,9 +5,7 @@ import tempfile
 from pathlib import Path
 
 _SOCKET_BYTES = 107  # of a path in `sockaddr_un` on Linux
-OF_RAY = (
-    "segtune-ray-01234567/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # the longest that Ray makes
-)
+OF_RAY = "segtune-ray-01234567/r/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # Ray's longest
 _SHORT = Path("/tmp")  # noqa: S108 - Ray's own usual place; what is made below is only this user's
 
 

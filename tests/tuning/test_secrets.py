@@ -83,7 +83,7 @@ def test_no_file_of_a_study_holds_the_secret_nor_does_a_session_of_ray(tmp_path:
         for session in temporary.glob("segtune-ray-*"):
             with contextlib.suppress(OSError):  # it is being removed
                 modes.add(session.stat().st_mode & 0o777)
-                logs |= {path.name for path in session.glob("session_2*/logs/*")}
+                logs |= {path.name for path in session.glob("r/session_2*/logs/*")}
                 assert not files_with(session, CANARY)
         time.sleep(0.5)
     assert run.returncode == 0
@@ -113,7 +113,7 @@ def test_folders_that_killed_sessions_left_are_removed_and_those_that_live_stay(
     (tmp_path / "segtune-ray-not-ours").mkdir()
     with ray_folder() as one, ray_folder() as other:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            ["segtune-ray-not-ours", one.name, other.name]
+            ["segtune-ray-not-ours", one.parent.name, other.parent.name]
         )
     assert [path.name for path in tmp_path.iterdir()] == ["segtune-ray-not-ours"]
 
