@@ -27,7 +27,7 @@ def serving_notes(config: DataConfig) -> list[str]:
     """
     why = why_not_served(config)
     if why is not None:
-        return [f"predict   {why}: a bundle takes .npy arrays, scaled as they are."]
+        return [f"predict   {why}: a bundle takes .npy files, scaled as they are."]
     if any(suffix_of(pair.image) in VOLUMES for pair in read_pairs(config)):
         return ["predict   a bundle of this study needs nibabel for such files, which segtune[medical] installs."]
     return []

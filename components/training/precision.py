@@ -44,7 +44,7 @@ def choose_precision(wanted: str, device: str | torch.device) -> Precision:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16"
         return "fp16" if torch.cuda.get_device_capability(device) >= _FP16_TENSOR_CORES else "fp32"
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.10 does not say
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.10 does not say
     return "bf16" if any(able.get(name) for name in _CPU_BF16) else "fp32"
 
 

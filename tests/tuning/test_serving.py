@@ -20,7 +20,7 @@ def test_files_that_predict_takes_need_no_line(tmp_path: Path) -> None:
 
 def test_a_function_of_the_study_has_no_files() -> None:
     (line,) = serving_notes(DataConfig(build="somewhere:data"))
-    assert "(data.build) and have no files: a bundle takes .npy arrays, scaled as they are." in line
+    assert "(data.build) and have no files: a bundle takes .npy files, scaled as they are." in line
 
 
 def test_volumes_need_nibabel(tmp_path: Path) -> None:
